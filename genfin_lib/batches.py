@@ -1,0 +1,65 @@
+"""What a training loop needs to know of its data: rows, checks, a digest, and batches."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+Batch = Tensor | tuple[Tensor, ...]
+
+
+def _tensors(data: Batch) -> tuple[Tensor, ...]:
+    return (data,) if isinstance(data, Tensor) else tuple(data)
+
+
+def row_count(data: Batch) -> int:
+    """Number of examples."""
+    return _tensors(data)[0].shape[0]
+
+
+def check(data: Batch, name: str) -> None:
+    """Refuse what could only train on nothing or on NaN.
+
+    Raises:
+        ValueError: If the data are empty, of unequal length, not tensors, or hold NaN or inf.
+    """
+    tensors = _tensors(data)
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            raise ValueError(
+                f"{name} must be a tensor or a tuple of tensors, got {type(tensor).__name__}; "
+                "convert with genfin_lib.data.to_tensor"
+            )
+    lengths = [tensor.shape[0] if tensor.ndim else 0 for tensor in tensors]
+    if not lengths or min(lengths) == 0 or len(set(lengths)) > 1:
+        raise ValueError(f"{name} needs tensors of one common length above 0, got {lengths}")
+    for tensor in tensors:
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} holds NaN or inf; drop or fill those rows first")
+
+
+def digest(data: Batch) -> str:
+    """SHA-256 of types, shapes and values: tells whether a run is resumed on the same data."""
+    sha = hashlib.sha256()
+    for tensor in _tensors(data):
+        sha.update(str((tensor.dtype, tuple(tensor.shape))).encode())
+        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def iterate(
+    data: Batch, batch_size: int, *, order: Tensor | None = None, device: torch.device
+) -> Iterator[tuple[Batch, int]]:
+    """Cut into batches whose sizes differ by one at most, so that none is left with one row."""
+    rows = row_count(data)
+    order = torch.arange(rows) if order is None else order
+    for index in order.tensor_split(math.ceil(rows / batch_size)):
+        if isinstance(data, Tensor):
+            yield data[index].to(device), index.numel()
+        else:
+            parts = (tensor[index].to(device) for tensor in data)
+            # A named tuple takes its fields one by one, a plain tuple takes an iterable.
+            make = getattr(type(data), "_make", type(data))
+            yield make(parts), index.numel()

@@ -1,0 +1,142 @@
+"""A density model made of a transform and a base distribution."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from genfin_lib.distributions import StandardNormal, fixed_seed
+from genfin_lib.flows.transform import Compose, Transform
+
+
+class Conditional(NamedTuple):
+    """Rows of data with the context each is conditioned on, as one batch for training.
+
+    Attributes:
+        x: Data, shape ``(N, D)``.
+        context: Context, shape ``(N, C)``.
+    """
+
+    x: Tensor
+    context: Tensor
+
+
+class Flow(nn.Module):
+    r"""Normalizing flow: the law of :math:`x` when :math:`z = f(x; c)` follows a simple base law.
+
+    .. math:: \log p(x \mid c) = \log p_z\bigl(f(x; c)\bigr)
+              + \log\left|\det \frac{\partial f(x; c)}{\partial x}\right|
+
+    The sign of the last term follows from the direction: :math:`f` maps data to latent. Papers
+    that write :math:`x = g(z)` subtract :math:`\log|\det \partial g/\partial z|` instead, which
+    is the same number. Rezende and Mohamed (2015), https://arxiv.org/abs/1505.05770;
+    Papamakarios et al. (2021), https://jmlr.org/papers/v22/19-1028.html.
+
+    Args:
+        features: Dimension :math:`D` of the data.
+        context: Dimension of the context, 0 for none.
+        transforms: Layers of :math:`f`, the one nearest to the data first.
+        base: Module whose call returns a distribution over ``(D,)``; standard normal if ``None``.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        *,
+        transforms: Iterable[Transform],
+        base: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.context = context
+        self.transform = Compose(transforms)
+        self.base = StandardNormal(features) if base is None else base
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map data to latent: ``z`` of shape ``(N, D)`` and the log-determinant, ``(N,)``.
+
+        Raises:
+            ValueError: If ``x`` or ``context`` has the wrong shape or holds NaN or inf.
+        """
+        self._check(x, context, name="x")
+        z, log_abs_det = self.transform(x, context)
+        return z, log_abs_det
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map latent to data: ``x`` and the log-determinant of the inverse map.
+
+        Raises:
+            ValueError: If ``z`` or ``context`` has the wrong shape or holds NaN or inf.
+        """
+        self._check(z, context, name="z")
+        return self.transform.inverse(z, context)
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Log-density of each row, in nats and in the units of the data, shape ``(N,)``.
+
+        Raises:
+            ValueError: If ``x`` or ``context`` has the wrong shape or holds NaN or inf.
+        """
+        z, log_abs_det = self(x, context)
+        return self.base().log_prob(z) + log_abs_det
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, context: Tensor | None = None, *, seed: int | None = None
+    ) -> Tensor:
+        """Draw ``n`` points, or ``n`` for each row of ``context``.
+
+        Args:
+            n: Number of draws.
+            context: Shape ``(N, C)``, for a conditional flow.
+            seed: Makes the draws repeatable. ``None`` uses torch's global generator.
+
+        Returns:
+            Shape ``(n, D)``, or ``(N, n, D)`` with a context.
+
+        Raises:
+            ValueError: If ``context`` is missing, not wanted, or of the wrong shape.
+        """
+        rows = 1 if context is None else context.shape[0]
+        with fixed_seed(seed):
+            z = self.base().sample((rows * n,))
+        repeated = None if context is None else context.repeat_interleave(n, dim=0)
+        x, _ = self.inverse(z, repeated)
+        return x if context is None else x.reshape(rows, n, self.features)
+
+    def loss(
+        self,
+        x: Tensor | Conditional,
+        context: Tensor | None = None,
+        *,
+        progress: float | None = None,
+    ) -> Tensor:
+        """Mean negative log-likelihood in nats, what :func:`genfin_lib.training.fit` minimises.
+
+        Args:
+            x: Data, shape ``(N, D)``, or a :class:`Conditional` batch.
+            context: Shape ``(N, C)``, if ``x`` does not bring it.
+            progress: Share of training done; a flow needs no warm-up and ignores it.
+        """
+        if isinstance(x, tuple):
+            x, context = x
+        return -self.log_prob(x, context).mean()
+
+    def _check(self, x: Tensor, context: Tensor | None, *, name: str) -> None:
+        if x.ndim != 2 or x.shape[1] != self.features:
+            raise ValueError(
+                f"{name} must have shape (N, {self.features}), got {tuple(x.shape)}"
+            )
+        if not torch.isfinite(x).all():
+            raise ValueError(f"{name} holds NaN or inf; drop or fill those rows first")
+        if self.context == 0:
+            if context is not None:
+                raise ValueError("this flow was built without context; build it with context=C")
+            return
+        if context is None or context.shape != (x.shape[0], self.context):
+            given = None if context is None else tuple(context.shape)
+            raise ValueError(f"context must have shape ({x.shape[0]}, {self.context}), got {given}")
+        if not torch.isfinite(context).all():
+            raise ValueError("context holds NaN or inf; drop or fill those rows first")

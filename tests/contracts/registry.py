@@ -1,0 +1,62 @@
+"""Every transform and density model of the library, by a readable name.
+
+To put a new one under the contract, add a line.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from genfin_lib.distributions import StudentT
+from genfin_lib.flows import Flow, nice, real_nvp
+from genfin_lib.flows.coupling import AdditiveCoupling, AffineCoupling
+from genfin_lib.flows.linear import BatchNorm, DiagonalScale, Permutation, Standardize
+from genfin_lib.flows.transform import Compose, Transform
+
+Module = TypeVar("Module", bound=nn.Module)
+
+TRANSFORMS: dict[str, Callable[[int, int], Transform]] = {
+    "additive coupling": AdditiveCoupling,
+    "additive coupling, flipped": lambda d, c: AdditiveCoupling(d, c, flip=True),
+    "affine coupling": AffineCoupling,
+    "affine coupling, flipped": lambda d, c: AffineCoupling(d, c, flip=True),
+    "affine coupling, wide scale": lambda d, c: AffineCoupling(d, c, scale_bound=4.0),
+    "batch norm": lambda d, c: BatchNorm(d),
+    "diagonal scale": lambda d, c: DiagonalScale(d),
+    "permutation": lambda d, c: Permutation(torch.arange(d).roll(1)),
+    "standardize": lambda d, c: Standardize(torch.arange(float(d)), 0.5 + torch.rand(d)),
+    "composition": lambda d, c: Compose([AffineCoupling(d, c), AdditiveCoupling(d, c, flip=True)]),
+}
+
+# Transforms that leave data as they are before training.
+IDENTITY_AT_START = [name for name in TRANSFORMS if name not in ("permutation", "standardize")]
+
+FLOWS: dict[str, Callable[[int, int], Flow]] = {
+    "NICE": nice,
+    "RealNVP": real_nvp,
+    "RealNVP, batch norm": lambda d, c: real_nvp(d, c, batch_norm=True),
+    "RealNVP, t base": lambda d, c: real_nvp(d, c, base=StudentT(d)),
+    "RealNVP, standardized": lambda d, c: real_nvp(
+        d, c, standardize=3.0 + 2.0 * torch.randn(500, d, generator=torch.manual_seed(5))
+    ),
+}
+
+
+def perturb(module: Module, *, size: float = 0.3, seed: int = 1) -> Module:
+    """Move every parameter and running average away from its start.
+
+    Zero-initialised layers are the identity; a wrong log-determinant shows only off it.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+            parameter.add_(size * noise)
+        for name, buffer in module.named_buffers():
+            if name.endswith("running_var"):
+                buffer.uniform_(0.3, 3.0, generator=generator)
+            if name.endswith("running_mean"):
+                buffer.normal_(generator=generator)
+    return module

@@ -1,0 +1,132 @@
+"""Each density model of the registry is a density, samples it, and refuses bad input."""
+
+import math
+
+import pytest
+import torch
+
+from genfin_lib.flows import Conditional, Flow
+from tests.contracts.registry import FLOWS, perturb
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def build(name: str, features: int = 2, context: int = 0) -> Flow:
+    return perturb(FLOWS[name](features, context), size=0.1).double().eval()
+
+
+def grid(half_width: float, cells: int) -> tuple[torch.Tensor, float]:
+    """Midpoints of a square grid and the area of a cell."""
+    step = 2 * half_width / cells
+    ticks = -half_width + step * (torch.arange(cells, dtype=torch.float64) + 0.5)
+    return torch.cartesian_prod(ticks, ticks), step**2
+
+
+@pytest.mark.parametrize("name", FLOWS)
+class TestContract:
+    def test_density_integrates_to_one(self, name: str) -> None:
+        flow = build(name)
+        # A t tail leaves mass outside any small box: integrate over x = 2 sinh(u), |x| < 8000.
+        scale = 2.0
+        u, cell = grid(half_width=math.asinh(4e3), cells=500)
+        with torch.no_grad():
+            log_p = flow.log_prob(scale * torch.sinh(u))
+        mass = (log_p + torch.log(scale * torch.cosh(u)).sum(1)).exp().sum() * cell
+        assert mass.item() == pytest.approx(1.0, abs=2e-3)
+
+    def test_samples_follow_the_density(self, name: str) -> None:
+        flow = build(name)
+        x = flow.sample(20_000, seed=3)
+        # Latents of samples follow the base law: check its distribution function at the median
+        # and the tails. Four standard errors: a false alarm once in 10^4 per comparison.
+        z, _ = flow(x)
+        base = flow.base().base_dist
+        reference = base.sample((200_000,))
+        for quantile in (0.05, 0.5, 0.95):
+            threshold = torch.quantile(reference, quantile, dim=0)
+            share = (z < threshold).double().mean(0)
+            error = math.sqrt(quantile * (1 - quantile) * (1 / 20_000 + 1 / 200_000))
+            assert (share - quantile).abs().max() < 4 * error
+        assert flow.log_prob(x).isfinite().all()
+
+    def test_probability_of_a_box_agrees_with_samples(self, name: str) -> None:
+        flow = build(name)
+        x = flow.sample(100_000, seed=4)
+        low, high = torch.quantile(x, 0.3, dim=0), torch.quantile(x, 0.9, dim=0)
+        ticks = (torch.arange(400, dtype=torch.float64) + 0.5) / 400
+        points = low + (high - low) * torch.cartesian_prod(ticks, ticks)
+        with torch.no_grad():
+            mass = flow.log_prob(points).exp().mean() * (high - low).prod()
+        share = ((x > low) & (x < high)).all(1).double().mean()
+        error = math.sqrt(share * (1 - share) / len(x))
+        assert abs(mass - share) < 4 * error + 1e-4
+
+    def test_loss_is_the_mean_negative_log_likelihood(self, name: str) -> None:
+        flow = build(name, features=3, context=2)
+        x, context = torch.randn(11, 3).double(), torch.randn(11, 2).double()
+        expected = -flow.log_prob(x, context).mean()
+        assert torch.equal(flow.loss(x, context), expected)
+        assert torch.equal(flow.loss(Conditional(x, context), progress=0.5), expected)
+
+    def test_sample_shapes_and_seed(self, name: str) -> None:
+        flow, conditional = build(name, features=3), build(name, features=3, context=2)
+        context = torch.randn(4, 2).double()
+        assert flow.sample(5).shape == (5, 3)
+        assert conditional.sample(5, context).shape == (4, 5, 3)
+        assert torch.equal(flow.sample(5, seed=1), flow.sample(5, seed=1))
+        assert not torch.equal(flow.sample(5, seed=1), flow.sample(5, seed=2))
+
+    def test_sampling_leaves_the_global_random_state(self, name: str) -> None:
+        flow = build(name)
+        torch.manual_seed(7)
+        expected = torch.rand(3)
+        torch.manual_seed(7)
+        flow.sample(10, seed=1)
+        assert torch.equal(torch.rand(3), expected)
+
+    def test_each_context_row_has_its_own_draws(self, name: str) -> None:
+        flow = perturb(FLOWS[name](2, 1), size=0.3).double().eval()
+        context = torch.tensor([[-2.0], [2.0]]).double()
+        draws = flow.sample(4_000, context, seed=0)
+        for row in range(2):
+            z, _ = flow(draws[row], context[row].expand(4_000, 1))
+            assert z.median(dim=0).values.abs().max() < 0.1  # latent median 0 given own context
+        swapped, _ = flow(draws[0], context[1].expand(4_000, 1))
+        assert swapped.median(dim=0).values.abs().max() > 0.1
+
+    def test_save_and_load_keep_the_density(self, name: str, tmp_path) -> None:
+        flow = build(name)
+        torch.save(flow.state_dict(), tmp_path / "flow.pt")
+        other = FLOWS[name](2, 0).double().eval()
+        other.load_state_dict(torch.load(tmp_path / "flow.pt", weights_only=True))
+        x = torch.randn(9, 2).double()
+        assert torch.equal(flow.log_prob(x), other.log_prob(x))
+
+    @pytest.mark.parametrize(
+        ("bad", "message"),
+        [
+            (torch.zeros(4, 3), r"shape \(N, 2\), got \(4, 3\)"),
+            (torch.zeros(4), r"shape \(N, 2\), got \(4,\)"),
+            (torch.full((4, 2), math.nan), "NaN or inf"),
+            (torch.full((4, 2), math.inf), "NaN or inf"),
+        ],
+    )
+    def test_bad_data_are_refused(self, name: str, bad: torch.Tensor, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            build(name).log_prob(bad.double())
+
+    def test_bad_context_is_refused(self, name: str) -> None:
+        x = torch.zeros(4, 2).double()
+        with pytest.raises(ValueError, match="built without context"):
+            build(name).log_prob(x, x)
+        conditional = build(name, context=2)
+        with pytest.raises(ValueError, match=r"shape \(4, 2\), got None"):
+            conditional.log_prob(x)
+        with pytest.raises(ValueError, match=r"shape \(4, 2\), got \(3, 2\)"):
+            conditional.log_prob(x, x[:3])
+        with pytest.raises(ValueError, match="context holds NaN"):
+            conditional.log_prob(x, x * math.nan)
+
+    def test_one_feature_is_refused(self, name: str) -> None:
+        with pytest.raises(ValueError, match="two or more features, got 1"):
+            FLOWS[name](1, 0)

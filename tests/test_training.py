@@ -1,0 +1,293 @@
+"""The training loop: what it keeps, what it refuses, and that nothing is lost."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genfin_lib.training import DivergenceError, evaluate, fit
+
+
+class Line(nn.Module):
+    """Least squares with noise in the loss, as a latent variable model has."""
+
+    def __init__(self, noise: float = 0.0) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.zeros(2))
+        self.noise = noise
+        self.seen: list[tuple[Tensor, float]] = []
+
+    def loss(self, batch: Tensor, *, progress: float) -> Tensor:
+        self.seen.append((batch.detach().clone(), progress))
+        wobble = self.noise * torch.randn(batch.shape[0])
+        return (batch[:, 0] - batch[:, 1:] @ self.slope + wobble).square().mean()
+
+
+def line_data(rows: int = 200, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, 2, generator=generator)
+    return torch.cat((x @ torch.tensor([[1.0], [-2.0]]), x), dim=1)
+
+
+def test_fit_finds_the_least_squares_solution() -> None:
+    model = Line()
+    fit(model, line_data(), seed=0, epochs=300, learning_rate=0.05, plateau=300)
+    assert model.slope.tolist() == pytest.approx([1.0, -2.0], abs=1e-3)
+
+
+def test_same_seed_same_numbers_and_global_state_does_not_matter() -> None:
+    results = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        model = Line(noise=1.0)
+        results.append((fit(model, line_data(), line_data(50, 1), seed=3, epochs=5), model.slope))
+    assert results[0][0] == results[1][0]
+    assert torch.equal(results[0][1], results[1][1])
+
+
+def test_fit_leaves_the_global_random_state() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(2)
+    torch.manual_seed(5)
+    fit(Line(noise=1.0), line_data(), line_data(50, 1), seed=3, epochs=2)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_every_row_is_seen_once_an_epoch_in_near_equal_shuffled_batches() -> None:
+    model, data = Line(), torch.arange(257.0)[:, None].expand(-1, 3).contiguous()
+    fit(model, data, seed=0, epochs=2, batch_size=256, learning_rate=1e-9)
+    sizes = [len(batch) for batch, _ in model.seen]
+    assert sizes == [129, 128, 129, 128]  # never a last batch of one row
+    first = torch.cat([batch[:, 0] for batch, _ in model.seen[:2]])
+    second = torch.cat([batch[:, 0] for batch, _ in model.seen[2:]])
+    assert torch.equal(first.sort().values, torch.arange(257.0))
+    assert torch.equal(second.sort().values, torch.arange(257.0))
+    assert not torch.equal(first, second)
+
+
+def test_progress_runs_from_zero_towards_one() -> None:
+    model = Line()
+    fit(model, line_data(), seed=0, epochs=4, batch_size=100)
+    progress = [p for _, p in model.seen]
+    assert progress == pytest.approx([i / 8 for i in range(8)])
+
+
+def test_validation_noise_is_the_same_in_every_epoch() -> None:
+    model = Line(noise=1.0)
+    history = fit(
+        model, line_data(), line_data(50, 1), seed=0, epochs=4, learning_rate=1e-12, patience=9
+    )
+    assert history.validation == pytest.approx([history.validation[0]] * 4, abs=1e-6)
+
+
+class Overshoots(nn.Module):
+    """Validation is best at weight 1 and then worsens, whatever the training loss says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def loss(self, batch: Tensor, *, progress: float) -> Tensor:
+        if self.training:
+            return -self.weight.sum() + 0.0 * batch.sum()
+        return (self.weight - 1).square().sum()
+
+
+def test_best_weights_are_kept_and_training_stops_early() -> None:
+    model = Overshoots()
+    history = fit(
+        model, torch.zeros(1, 1), torch.zeros(1, 1), seed=0, epochs=1000, learning_rate=0.1,
+        patience=4, plateau=100,
+    )  # fmt: skip
+    assert len(history.train) == history.best_epoch + 1 + 4
+    assert model.weight.item() == pytest.approx(1.0, abs=0.051)
+    assert evaluate(model, torch.zeros(1, 1), seed=0) == min(history.validation)
+    assert not model.training
+
+
+def test_learning_rate_halves_on_a_plateau() -> None:
+    history = fit(
+        Overshoots(), torch.zeros(1, 1), torch.zeros(1, 1), seed=0, epochs=30, learning_rate=0.4,
+        patience=20, plateau=3,
+    )  # fmt: skip
+    assert history.learning_rate[0] == 0.4
+    assert history.learning_rate[-1] <= 0.1
+
+
+def test_without_validation_the_last_weights_are_kept() -> None:
+    model = Overshoots()
+    history = fit(model, torch.zeros(1, 1), seed=0, epochs=25, learning_rate=0.1)
+    assert model.weight.item() == pytest.approx(2.5, abs=0.01)
+    assert history.best_epoch == 24
+
+
+class Explodes(Line):
+    def loss(self, batch: Tensor, *, progress: float) -> Tensor:
+        loss = super().loss(batch, progress=progress)
+        return loss * math.nan if self.training and progress > 0.5 else loss
+
+
+def test_divergence_is_an_error_and_keeps_the_best_weights() -> None:
+    model = Explodes()
+    with pytest.raises(DivergenceError, match=r"NaN or infinite in epoch 3.*Lower learning_rate"):
+        fit(model, line_data(), line_data(50, 1), seed=0, epochs=4)
+    assert model.slope.isfinite().all()
+    assert model.slope.abs().sum() > 0
+
+
+class Pair(NamedTuple):
+    x: Tensor
+    context: Tensor
+
+
+class TakesPairs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.zeros(1))
+
+    def loss(self, batch: Pair, *, progress: float) -> Tensor:
+        return (batch.x - self.slope * batch.context).square().mean()
+
+
+def test_named_tuples_travel_as_batches_with_rows_kept_together() -> None:
+    x = torch.randn(300, 1)
+    model = TakesPairs()
+    fit(model, Pair(3 * x, x), seed=0, epochs=200, learning_rate=0.1, plateau=200)
+    assert model.slope.item() == pytest.approx(3.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (torch.full((4, 3), math.nan), "train holds NaN or inf"),
+        (torch.zeros(0, 3), r"one common length above 0, got \[0\]"),
+        ((torch.zeros(4, 1), torch.zeros(3, 1)), r"one common length above 0, got \[4, 3\]"),
+        ([[1.0, 2.0]], "tensor or a tuple of tensors, got list"),
+    ],
+)
+def test_bad_data_are_refused(bad, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit(Line(), bad, seed=0)
+
+
+def test_evaluate_averages_over_draws_and_batches() -> None:
+    model, data = Line(noise=2.0), line_data()
+    with torch.no_grad():
+        model.slope.copy_(torch.tensor([1.0, -2.0]))
+    # Only the noise is left: its mean square is 4, with standard error 4 sqrt(2 / 200,000).
+    assert evaluate(model, data, draws=1000, seed=0) == pytest.approx(4.0, abs=0.05)
+    exact = Line()
+    whole = evaluate(exact, data, seed=0)
+    assert evaluate(exact, data, seed=0, batch_size=7) == pytest.approx(whole, rel=1e-6)
+
+
+def test_evaluate_keeps_the_mode_of_the_model() -> None:
+    model = Line().train()
+    evaluate(model, line_data(), seed=0)
+    assert model.training
+
+
+def test_a_finished_run_is_returned_from_its_checkpoint(tmp_path: Path) -> None:
+    arguments = {"seed": 0, "epochs": 3, "checkpoint": tmp_path / "deep" / "run.pt"}
+    first, again = Line(noise=1.0), Line(noise=1.0)
+    history = fit(first, line_data(), line_data(50, 1), **arguments)
+    assert fit(again, line_data(), line_data(50, 1), **arguments) == history
+    assert torch.equal(first.slope, again.slope)
+    assert again.seen == []
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [({"learning_rate": 0.5}, "learning_rate"), ({"seed": 1}, "seed"), ({"epochs": 9}, "epochs")],
+)
+def test_a_checkpoint_of_another_call_is_refused(tmp_path: Path, change, name: str) -> None:
+    arguments = {"seed": 0, "epochs": 2, "checkpoint": tmp_path / "run.pt"}
+    fit(Line(), line_data(), **arguments)
+    with pytest.raises(ValueError, match=f"other values of {name};.*delete the file"):
+        fit(Line(), line_data(), **(arguments | change))
+    with pytest.raises(ValueError, match="other values of train;"):
+        fit(Line(), line_data(seed=5), **arguments)
+
+
+# A run with everything that carries state: shuffling, noise in the loss, batch moments,
+# a learned base, a plateau schedule.
+RUN = textwrap.dedent(
+    """
+    import sys, time, torch
+    from genfin_lib.distributions import StudentT
+    from genfin_lib.flows import real_nvp
+    from genfin_lib.training import fit
+
+    torch.set_num_threads(1)
+    checkpoint, target, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    x = torch.randn(600, 3, generator=torch.manual_seed(0))
+    flow = real_nvp(3, transforms=2, hidden=(8,), base=StudentT(3), batch_norm=True)
+    exact = flow.loss
+
+    def noisy(batch, *, progress):
+        time.sleep(pause)
+        return exact(batch + 0.1 * torch.randn_like(batch), progress=progress)
+
+    flow.loss = noisy
+    history = fit(flow, x[:450], x[450:], seed=1, epochs=12, batch_size=64, plateau=1,
+                  learning_rate=0.02, checkpoint=checkpoint)
+    torch.save({"weights": flow.state_dict(), "history": vars(history)}, target)
+    """
+)
+
+
+def test_kill_and_resume_give_the_undisturbed_numbers_to_the_bit(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+
+    def command(name: str, pause: float) -> list[str]:
+        paths = [tmp_path / f"{name}.ckpt", tmp_path / f"{name}.out"]
+        return [sys.executable, str(script), *map(str, paths), str(pause)]
+
+    subprocess.run(command("undisturbed", 0.0), check=True)
+    generator, kills = torch.Generator().manual_seed(int.from_bytes(os.urandom(4))), []
+    while not (tmp_path / "killed.out").exists() and len(kills) < 4:
+        process = subprocess.Popen(command("killed", 0.01))
+        start = time.monotonic()
+        while not (tmp_path / "killed.ckpt").exists() and process.poll() is None:
+            time.sleep(0.005)
+        kills.append(time.monotonic() - start)
+        time.sleep(0.05 + torch.rand(1, generator=generator).item())
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command("killed", 0.0), check=True)
+
+    a, b = (torch.load(tmp_path / f"{n}.out", weights_only=True) for n in ("undisturbed", "killed"))
+    assert a["history"] == b["history"]
+    for key, value in a["weights"].items():
+        assert torch.equal(value, b["weights"][key]), key
+
+
+def test_an_interrupted_write_leaves_the_previous_checkpoint(tmp_path: Path, monkeypatch) -> None:
+    path, save, written = tmp_path / "run.pt", torch.save, []
+
+    def dies_at_the_third_write(state, file) -> None:
+        if len(written) == 2:
+            file.write(b"half a checkpoint")
+            raise KeyboardInterrupt
+        save(state, file)
+        written.append(state["epoch"])
+
+    monkeypatch.setattr(torch, "save", dies_at_the_third_write)
+    with pytest.raises(KeyboardInterrupt):
+        fit(Line(), line_data(), seed=0, epochs=5, checkpoint=path)
+    assert torch.load(path, weights_only=True)["epoch"] == 2
+    monkeypatch.undo()
+    resumed, undisturbed = Line(), Line()
+    fit(resumed, line_data(), seed=0, epochs=5, checkpoint=path)
+    fit(undisturbed, line_data(), seed=0, epochs=5)
+    assert torch.equal(resumed.slope, undisturbed.slope)
