@@ -7,7 +7,7 @@ apart.
 
 import base64
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 import matplotlib.pyplot as plt
@@ -72,12 +72,13 @@ def density(
     ax: Axes,
     *,
     color: str,
-    levels: ArrayLike = (0.5, 0.9, 0.99),
+    levels: Sequence[float] = (0.5, 0.9, 0.99),
     cells: int = 160,
 ) -> Axes:
-    """Draw highest-density regions of a two-dimensional density as contour lines.
+    """Draw the borders of highest-density regions of a two-dimensional density.
 
-    A line labelled 0.9 encloses 90 % of the probability, whatever the units of the density.
+    The line of level 0.9 encloses 90 % of the probability, whatever the units of the density.
+    The outer lines are thinner.
 
     Args:
         log_prob: Maps points, shape ``(N, 2)``, to log-densities, shape ``(N,)``.
@@ -95,13 +96,16 @@ def density(
     weights = np.exp(logs - logs.max())
     order = np.argsort(weights)[::-1]
     enclosed = np.cumsum(weights[order]) / weights.sum()
-    heights = {
-        logs[order[np.searchsorted(enclosed, level)]]: f"{level:.0%}" for level in np.asarray(levels)
-    }
-    lines = ax.contour(
-        x, y, logs.reshape(cells, cells), levels=sorted(heights), colors=color, linewidths=1.3
+    heights = logs[order[np.searchsorted(enclosed, sorted(levels, reverse=True))]]
+    ax.contour(
+        x,
+        y,
+        logs.reshape(cells, cells),
+        levels=heights,
+        colors=color,
+        linewidths=np.linspace(0.7, 1.6, len(heights)),
+        linestyles="solid",
     )
-    ax.clabel(lines, fmt=heights, fontsize=7)
     return ax
 
 
@@ -190,9 +194,9 @@ def player(
         figure = plt.figure(figsize=figsize, dpi=80)
         draw(figure, float(t))
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", pil_kwargs={"optimize": True})
+        figure.savefig(buffer, format="webp", pil_kwargs={"quality": 75})
         plt.close(figure)
-        pictures.append("data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode())
+        pictures.append("data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode())
     sources = ",".join(f'"{picture}"' for picture in pictures)
     return f"""<div class="player" style="max-width:{figsize[0] * 80:.0f}px">
 <img src="{pictures[0]}" alt="{escape(alt, quote=True)}" style="width:100%">

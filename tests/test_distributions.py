@@ -1,10 +1,12 @@
 """Base distributions against SciPy, and seeds that do not leak."""
 
+import math
+
 import pytest
 import torch
 from scipy import stats
 
-from genfin_lib.distributions import StandardNormal, StudentT, fixed_seed
+from genfin_lib.distributions import MultivariateStudentT, StandardNormal, StudentT, fixed_seed
 
 
 def test_standard_normal_matches_scipy() -> None:
@@ -65,3 +67,56 @@ def test_fixed_seed_repeats_and_leaves_the_outer_stream() -> None:
         second = torch.rand(4)
     assert torch.equal(first, second)
     assert torch.equal(torch.rand(4), undisturbed)
+
+
+def correlated(df: float) -> MultivariateStudentT:
+    tril = torch.tensor([[1.0, 0.0, 0.0], [0.8, 0.5, 0.0], [-0.3, 0.2, 2.0]]).double()
+    return MultivariateStudentT(torch.tensor([1.0, -2.0, 0.5]).double(), tril, df=df)
+
+
+@pytest.mark.parametrize("df", [2.5, 7.0, math.inf])
+def test_multivariate_t_matches_scipy(df: float) -> None:
+    law = correlated(df)
+    x = law.mean + 4 * torch.randn(30, 3).double()
+    scatter = (law.scale_tril @ law.scale_tril.T).numpy()
+    reference = stats.multivariate_t(law.mean.numpy(), scatter, df=df)
+    assert law.log_prob(x).numpy() == pytest.approx(reference.logpdf(x.numpy()))
+
+
+def test_multivariate_t_fit_recovers_simulated_truth() -> None:
+    truth = correlated(4.0)
+    found = MultivariateStudentT.fit(truth.sample(40_000, seed=0))
+    # About four standard errors each at this size.
+    assert found.df == pytest.approx(4.0, abs=0.2)
+    torch.testing.assert_close(found.mean, truth.mean, atol=0.05, rtol=0)
+    torch.testing.assert_close(found.scale_tril, truth.scale_tril, atol=0.05, rtol=0)
+
+
+def test_multivariate_t_fit_is_a_stationary_point_of_the_likelihood() -> None:
+    x = correlated(4.0).sample(500, seed=1)
+    found = MultivariateStudentT.fit(x, df=4.0, iterations=500)
+    mean = found.mean.clone().requires_grad_()
+    tril = found.scale_tril.clone().requires_grad_()
+    MultivariateStudentT(mean, tril, df=4.0).log_prob(x).mean().backward()
+    assert mean.grad.abs().max() < 1e-8
+    assert tril.grad.tril().abs().max() < 1e-8
+
+
+def test_gaussian_fit_has_the_moments_of_the_data() -> None:
+    x = correlated(math.inf).sample(300, seed=2)
+    found = MultivariateStudentT.fit(x, df=math.inf)
+    torch.testing.assert_close(found.mean, x.mean(0))
+    torch.testing.assert_close(found.scale_tril @ found.scale_tril.T, torch.cov(x.T, correction=0))
+
+
+def test_multivariate_t_is_extreme_in_all_coordinates_together() -> None:
+    x = correlated(3.0).sample(100_000, seed=3)
+    distance = correlated(3.0)._distance(x).numpy()
+    # The squared distance over D follows an F law with D and df degrees of freedom.
+    assert stats.kstest(distance / 3, stats.f(3, 3.0).cdf).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("x", [torch.zeros(3, 3), torch.full((9, 2), math.nan), torch.zeros(9)])
+def test_multivariate_t_refuses_what_it_cannot_fit(x: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="more rows than columns"):
+        MultivariateStudentT.fit(x)

@@ -69,7 +69,7 @@ def test_stretched_grid_draws_the_image_of_the_grid(ax) -> None:
 def test_player_is_self_contained_and_described() -> None:
     html = plotting.player(lambda fig, t: fig.add_subplot(), frames=3, alt='a "moving" grid')
     assert 'alt="a &quot;moving&quot; grid"' in html
-    assert len(re.findall("data:image/png;base64", html)) == 4  # three frames, the first twice
+    assert len(re.findall("data:image/webp;base64", html)) == 4  # three frames, the first twice
     assert "http" not in html
     assert 'max="2"' in html
 

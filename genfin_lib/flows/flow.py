@@ -9,6 +9,10 @@ from torch import Tensor, nn
 from genfin_lib.distributions import StandardNormal, fixed_seed
 from genfin_lib.flows.transform import Compose, Transform
 
+# Rows inverted at a time when sampling: hidden layers of this many rows stay in the cache, and
+# a million draws cost time but no memory.
+CHUNK = 4096
+
 
 class Conditional(NamedTuple):
     """Rows of data with the context each is conditioned on, as one batch for training.
@@ -102,9 +106,11 @@ class Flow(nn.Module):
         rows = 1 if context is None else context.shape[0]
         with fixed_seed(seed):
             z = self.base().sample((rows * n,))
-        repeated = None if context is None else context.repeat_interleave(n, dim=0)
-        x, _ = self.inverse(z, repeated)
-        return x if context is None else x.reshape(rows, n, self.features)
+        if context is None:
+            return torch.cat([self.inverse(part)[0] for part in z.split(CHUNK)])
+        parts = zip(z.split(CHUNK), context.repeat_interleave(n, dim=0).split(CHUNK), strict=True)
+        x = torch.cat([self.inverse(part, condition)[0] for part, condition in parts])
+        return x.reshape(rows, n, self.features)
 
     def loss(
         self,

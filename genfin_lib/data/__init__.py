@@ -1,0 +1,28 @@
+"""Market data, from committed snapshots to tensors, without looking ahead.
+
+The usual path is `load` -> `log_returns` -> `chronological_split` -> `Standardizer`
+fitted on the training part -> `windows` or `volatility_context` -> `to_tensor`.
+"""
+
+from genfin_lib.data.context import volatility_context
+from genfin_lib.data.returns import log_returns, portfolio_returns, simple_returns
+from genfin_lib.data.scaling import Standardizer, Winsorizer
+from genfin_lib.data.snapshots import catalogue, load, provenance
+from genfin_lib.data.splits import chronological_split, window_ends, windows
+from genfin_lib.data.tensors import to_tensor
+
+__all__ = [
+    "Standardizer",
+    "Winsorizer",
+    "catalogue",
+    "chronological_split",
+    "load",
+    "log_returns",
+    "portfolio_returns",
+    "provenance",
+    "simple_returns",
+    "to_tensor",
+    "volatility_context",
+    "window_ends",
+    "windows",
+]

@@ -1,0 +1,105 @@
+"""What a reader does: search, unfold a solution, print, copy code, take a notebook home."""
+
+import re
+
+import nbformat
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.site.checks import PHONE, SITE, PageReport, listen, open_page
+from tests.site.test_pages import PAGES
+
+NOTEBOOKS = [page for page in PAGES if (SITE / "_sources" / page).with_suffix(".ipynb").is_file()]
+FOLDED_SOLUTION = "details.solution"
+
+
+def first_page_with(pattern: str) -> str:
+    return next(page for page in PAGES if re.search(pattern, (SITE / page).read_text("utf-8")))
+
+
+def test_search_finds_a_word_of_the_book(page: Page, base_url: str) -> None:
+    open_page(page, f"{base_url}search.html?q=jacobian")
+    result = page.locator("ul.search li a").first
+    expect(result).to_be_visible()
+    result.click()
+    expect(page.locator("article")).to_contain_text(re.compile("jacobian", re.IGNORECASE))
+
+
+def test_search_opens_from_the_keyboard(page: Page, base_url: str) -> None:
+    open_page(page, base_url)
+    page.keyboard.press("Control+k")
+    field = page.locator("#pst-search-dialog input[type=search]")
+    expect(field).to_be_focused()
+    field.fill("flow")
+    field.press("Enter")
+    page.wait_for_url("**/search.html?q=flow")
+    expect(page.locator("ul.search li a").first).to_be_visible()
+
+
+def test_a_solution_unfolds_by_a_click_on_its_title(page: Page, base_url: str) -> None:
+    path = first_page_with(r'<details class="[^"]*\bsolution\b')
+    report = PageReport()
+    listen(page, report, base_url.split("/")[2])
+    open_page(page, base_url + path)
+    solution = page.locator(FOLDED_SOLUTION).first
+    inside = solution.locator(":scope > :not(summary)").first
+    expect(inside).to_be_hidden()
+    solution.locator("summary").click()
+    expect(inside).to_be_visible()
+    assert page.url == base_url + path, "the title led away from the solution"
+    assert not report.console
+
+
+def test_a_solution_unfolds_from_the_keyboard(page: Page, base_url: str) -> None:
+    open_page(page, base_url + first_page_with(r'<details class="[^"]*\bsolution\b'))
+    solution = page.locator(FOLDED_SOLUTION).first
+    solution.locator("summary").press("Enter")
+    expect(solution.locator(":scope > :not(summary)").first).to_be_visible()
+
+
+def test_print_unfolds_solutions_and_folds_them_again(page: Page, base_url: str) -> None:
+    open_page(page, base_url + first_page_with(r'<details class="[^"]*\bsolution\b'))
+    solution = page.locator(FOLDED_SOLUTION).first
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    expect(solution).to_have_attribute("open", "")
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    expect(solution).not_to_have_attribute("open", "")
+
+
+def test_code_is_copied(page: Page, base_url: str) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_page(page, base_url + NOTEBOOKS[0])
+    cell = page.locator("div.cell_input:visible").first
+    cell.hover()
+    cell.locator("button.copybtn").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.strip() == cell.locator("pre").inner_text().strip()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_the_notebook_can_be_downloaded(path: str, page: Page, base_url: str) -> None:
+    open_page(page, base_url + path)
+    link = page.locator("a.btn-download-source-button").get_attribute("href")
+    assert link is not None
+    response = page.request.get(page.evaluate("link => new URL(link, location).href", link))
+    nbformat.validate(nbformat.reads(response.text(), as_version=4))
+
+
+def test_the_colour_mode_button_goes_dark(page: Page, base_url: str) -> None:
+    page.emulate_media(color_scheme="light")
+    open_page(page, base_url)
+    for _ in range(3):  # auto, light, dark, in the theme's order
+        page.locator("button.theme-switch-button:visible").first.click()
+        if page.evaluate("document.documentElement.dataset.mode") == "dark":
+            break
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.evaluate("localStorage.clear()")  # the profile is shared with the other tests
+
+
+def test_the_table_of_contents_opens_on_a_phone(page: Page, base_url: str) -> None:
+    page.set_viewport_size(PHONE)
+    open_page(page, base_url)
+    chapter = page.locator("nav.bd-links a[href*='chapters/']").first
+    expect(chapter).to_be_hidden()
+    page.locator("button.primary-toggle").click()
+    expect(chapter).to_be_visible()
