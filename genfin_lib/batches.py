@@ -1,13 +1,29 @@
-"""What a training loop needs to know of its data: rows, checks, a digest, and batches."""
+"""What a training loop needs to know of its model and of its data: rows, checks, batches."""
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Batch = Tensor | tuple[Tensor, ...]
+
+
+class Model(Protocol):
+    """What :func:`~genfin_lib.training.fit` needs of a model: any :class:`torch.nn.Module` that has a ``loss``."""
+
+    training: bool
+
+    def loss(self, batch: Any, *, progress: float) -> Tensor:
+        """Mean loss of a batch, a scalar."""
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> object: ...
+    def train(self, mode: bool = True) -> object: ...
+    def eval(self) -> object: ...
 
 
 def _tensors(data: Batch) -> tuple[Tensor, ...]:

@@ -104,9 +104,7 @@ class StudentT(nn.Module):
 
     def forward(self) -> Independent:
         """Return the distribution, with event shape ``(features,)``."""
-        return Independent(
-            UnivariateStudentT(self.df, validate_args=False), 1, validate_args=False
-        )
+        return Independent(UnivariateStudentT(self.df, validate_args=False), 1, validate_args=False)
 
 
 class MultivariateStudentT(nn.Module):

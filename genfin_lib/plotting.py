@@ -13,6 +13,7 @@ from html import escape
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
@@ -46,7 +47,7 @@ def use_style() -> None:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.titlesize": 10,
-            "axes.prop_cycle": plt.cycler(color=list(COLORS.values())),
+            "axes.prop_cycle": cycler(color=list(COLORS.values())),
             "legend.frameon": False,
             "lines.linewidth": 1.6,
             "image.cmap": "Blues",

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from genfin_lib.batches import Batch, check, digest, iterate, row_count
+from genfin_lib.batches import Batch, Model, check, digest, iterate, row_count
 from genfin_lib.distributions import fixed_seed
 
 
@@ -37,7 +37,7 @@ class History:
 
 
 def fit(
-    model: nn.Module,
+    model: Model,
     train: Batch,
     validation: Batch | None = None,
     *,
@@ -67,7 +67,7 @@ def fit(
     Loshchilov and Hutter (2019), https://arxiv.org/abs/1711.05101.
 
     Args:
-        model: Any module with ``loss(batch, *, progress)`` that returns a scalar mean.
+        model: Any module whose ``loss(batch, *, progress)`` is a scalar mean.
         train: A tensor with one row per example, or a tuple (also a named tuple) of such tensors.
         validation: The same, from a *later* period. Without it all epochs are run and the last
             weights are kept.
@@ -128,7 +128,7 @@ def fit(
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, data: Batch, *, draws: int = 1, seed: int, batch_size: int = 4096
+    model: Model, data: Batch, *, draws: int = 1, seed: int, batch_size: int = 4096
 ) -> float:
     """Mean loss over ``data``, in evaluation mode, averaged over ``draws`` of its noise.
 
@@ -164,7 +164,7 @@ def evaluate(
 class _Run:
     """The state of one training run: all that a checkpoint has to hold."""
 
-    def __init__(self, model: nn.Module, settings: dict[str, Any]) -> None:
+    def __init__(self, model: Model, settings: dict[str, Any]) -> None:
         self.model = model
         self.settings = settings
         self.device = _device(model)
@@ -286,5 +286,5 @@ class _Run:
         self.best_loss = state["best_loss"]
 
 
-def _device(model: nn.Module) -> torch.device:
+def _device(model: Model) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))

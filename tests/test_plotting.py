@@ -31,7 +31,9 @@ def test_density_lines_enclose_the_stated_probability(ax) -> None:
     # A circle of radius r holds 1 - exp(-r^2 / 2) of the standard normal law.
     vertices = [path.vertices for c in ax.collections for path in c.get_paths() if len(path)]
     radii = sorted(np.linalg.norm(v, axis=1).mean() for v in vertices)
-    assert radii == pytest.approx([np.sqrt(-2 * np.log(0.1)), np.sqrt(-2 * np.log(0.5))][::-1], abs=0.05)
+    assert radii == pytest.approx(
+        [np.sqrt(-2 * np.log(0.1)), np.sqrt(-2 * np.log(0.5))][::-1], abs=0.05
+    )
 
 
 def test_band_of_the_tail_is_clopper_pearson(ax) -> None:

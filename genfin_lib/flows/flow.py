@@ -87,9 +87,7 @@ class Flow(nn.Module):
         return self.base().log_prob(z) + log_abs_det
 
     @torch.no_grad()
-    def sample(
-        self, n: int, context: Tensor | None = None, *, seed: int | None = None
-    ) -> Tensor:
+    def sample(self, n: int, context: Tensor | None = None, *, seed: int | None = None) -> Tensor:
         """Draw ``n`` points, or ``n`` for each row of ``context``.
 
         Args:
@@ -132,9 +130,7 @@ class Flow(nn.Module):
 
     def _check(self, x: Tensor, context: Tensor | None, *, name: str) -> None:
         if x.ndim != 2 or x.shape[1] != self.features:
-            raise ValueError(
-                f"{name} must have shape (N, {self.features}), got {tuple(x.shape)}"
-            )
+            raise ValueError(f"{name} must have shape (N, {self.features}), got {tuple(x.shape)}")
         if not torch.isfinite(x).all():
             raise ValueError(f"{name} holds NaN or inf; drop or fill those rows first")
         if self.context == 0:

@@ -93,7 +93,8 @@ def test_defects_of_the_index_bars_are_in_the_sheet(sheet):
         assert (bars["High"] >= bars[["Open", "Close"]].max(axis=1)).all()
         assert (bars["Low"] <= bars[["Open", "Close"]].min(axis=1)).all()
         line = (
-            f"| {title} | {100 * flat[:'2005'].mean():.1f} | {100 * flat['2006':'2013'].mean():.1f} "
+            f"| {title} | {100 * flat[:'2005'].mean():.1f} "
+            f"| {100 * flat['2006':'2013'].mean():.1f} "
             f"| {100 * flat['2014':].mean():.1f} | {100 * flat.mean():.1f} "
             f"| {100 * extreme.mean():.1f} | {(bars['Volume'] == 0).sum()} |"
         )
@@ -109,7 +110,7 @@ DOUBTFUL_VOLUMES = {
 
 @pytest.mark.parametrize("name", DOUBTFUL_VOLUMES)
 def test_doubtful_volumes_are_in_the_sheet(sheet, name):
-    """Below 0.35 of the median of 61 days, other than half sessions near Thanksgiving, Christmas."""
+    """Below 0.35 of the median of 61 days, but for half sessions near Thanksgiving, Christmas."""
     volume = load(name)["Volume"]
     share = volume / volume.rolling(61, center=True, min_periods=31).median()
     date = share.index

@@ -45,7 +45,7 @@ def test_log_density_in_data_units_is_that_of_scipy(frame):
 
 
 def test_constant_column_is_named(frame):
-    with pytest.raises(ValueError, match="training column 'B' is constant at 0.1: drop it"):
+    with pytest.raises(ValueError, match=r"training column 'B' is constant at 0.1: drop it"):
         Standardizer().fit(frame.assign(B=0.1))
     with pytest.raises(ValueError, match="training column 1 is constant"):
         Standardizer().fit(frame.assign(B=0.1).to_numpy())

@@ -56,7 +56,7 @@ def test_first_bad_cell_is_named(frame, value):
 
 def test_values_too_large_for_the_type_are_refused(frame):
     with pytest.raises(
-        ValueError, match="3 of 6 values: too large for torch.float32, first column 'B'"
+        ValueError, match=r"3 of 6 values: too large for torch.float32, first column 'B'"
     ):
         to_tensor(frame * 1e38)
 
@@ -64,7 +64,7 @@ def test_values_too_large_for_the_type_are_refused(frame):
 def test_empty_and_integer_types_are_refused(frame):
     with pytest.raises(ValueError, match=r"shape \(0, 2\), but at least one row"):
         to_tensor(frame.iloc[:0])
-    with pytest.raises(ValueError, match="a floating type such as torch.float32"):
+    with pytest.raises(ValueError, match=r"a floating type such as torch.float32"):
         to_tensor(frame, dtype=torch.int64)
     with pytest.raises(ValueError, match="given list"):
         to_tensor([1.0, 2.0])

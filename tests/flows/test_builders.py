@@ -73,9 +73,7 @@ def test_training_approaches_the_true_entropy(builder) -> None:
     fit(flow, x[:3000], x[3000:], seed=0, epochs=30)
     after = evaluate(flow, x[3000:], seed=0)
     truth = torch.distributions.Normal(0.0, 1.0)
-    exact = -(
-        truth.log_prob(x[3000:, 0]) + truth.log_prob(x[3000:, 1] - x[3000:, 0] ** 2)
-    ).mean()
+    exact = -(truth.log_prob(x[3000:, 0]) + truth.log_prob(x[3000:, 1] - x[3000:, 0] ** 2)).mean()
     assert exact - 0.02 < after < exact + 0.1 < before - 0.2
 
 

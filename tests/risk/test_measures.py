@@ -181,7 +181,7 @@ def test_var_interval_says_how_many_returns_it_needs(rng):
     """(1 - 0.01)^n <= 0.025 from n = 368 on: the lowest return is then an end."""
     x = rng.normal(size=368)
     assert var_confidence_interval(x)[1] == -x.min()
-    with pytest.raises(ValueError, match="367 returns are too few .* at least 368 are needed"):
+    with pytest.raises(ValueError, match=r"367 returns are too few .* at least 368 are needed"):
         var_confidence_interval(x[:367])
 
 
@@ -204,7 +204,7 @@ def test_level_must_be_a_fraction(rng, level):
         lambda: student_t_var_es(0.0, 1.0, df=4.0, level=level),
     ]
     for call in calls:
-        with pytest.raises(ValueError, match="strictly between 0 and 1; write 0.99, not 99"):
+        with pytest.raises(ValueError, match=r"strictly between 0 and 1; write 0.99, not 99"):
             call()
 
 

@@ -1,0 +1,75 @@
+# The commands of the book. `make` lists them. The first one that needs it makes .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SITE := _build/html
+
+# One thread wherever a notebook runs. Sums are split by thread, so the last digits of a trained model
+# depend on their number; and on networks as small as ours a second thread costs more than it saves.
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+
+# Named after what was installed, so that a second run does nothing and a changed lock reinstalls.
+READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | tr ' ' '-')
+# Touched only when a build ended without a warning.
+BUILT := _build/built
+SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _sphinx \
+	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
+
+.DEFAULT_GOAL := help
+.PHONY: help book test site-test lab notebook clean
+
+help:  ## List these commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+book: $(BUILT)  ## Build the site, warnings being errors
+	@echo "The book is in $(CURDIR)/$(SITE)/index.html"
+
+test: $(READY)  ## Lint, types, unit tests, every notebook against its stored outputs, the site
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy genfin_lib
+	$(BIN)/pytest tests --ignore tests/site
+	$(BIN)/pytest chapters --nbval-lax --nbval-cell-timeout 300
+	$(MAKE) book
+
+site-test: $(BUILT)  ## The built site in headless Chromium
+	$(BIN)/pytest tests/site
+
+lab: $(READY)  ## Open JupyterLab
+	$(BIN)/jupyter lab
+
+# NB=chapters/02_flows/01_name, with or without a suffix. --update keeps the identities of cells
+# that did not change; no times and no version of Python are stored: small differences in git.
+notebook: NAME = $(patsubst %.ipynb,%,$(patsubst %.myst.md,%,$(NB)))
+notebook: $(READY)  ## Write and execute one notebook from its text: make notebook NB=chapters/...
+	@test -n "$(NB)" || { echo "Say which: make notebook NB=chapters/02_flows/01_name"; exit 2; }
+	@test -f "$(NAME).myst.md" || { echo "There is no $(NAME).myst.md"; exit 2; }
+	$(BIN)/jupytext --quiet --to ipynb --update --output "$(NAME).ipynb" "$(NAME).myst.md"
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace "$(NAME).ipynb" \
+		--ExecutePreprocessor.timeout=300 --ExecutePreprocessor.record_timing=False \
+		--ClearMetadataPreprocessor.enabled=True \
+		--ClearMetadataPreprocessor.preserve_cell_metadata_mask tags \
+		--ClearMetadataPreprocessor.preserve_cell_metadata_mask mystnb \
+		--ClearMetadataPreprocessor.preserve_nb_metadata_mask kernelspec \
+		--ClearMetadataPreprocessor.preserve_nb_metadata_mask jupytext
+
+clean:  ## Remove what was built, and the environment
+	rm -rf _build .venv
+
+$(READY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or later is needed; '$(PYTHON)' is `$(PYTHON) -V`." \
+		"Name another: make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --requirement requirements.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+# A page that left the table of contents must leave the site too, and Sphinx repeats no warning
+# about a page that it does not read again: each build is a whole one. It takes seconds.
+$(BUILT): $(READY) $(SOURCES)
+	rm -rf _build
+	$(BIN)/jupyter-book build . --all -W -n --keep-going
+	@touch $@
