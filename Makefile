@@ -10,8 +10,8 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-# Named after what was installed, so that a second run does nothing and a changed lock reinstalls.
-READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | tr ' ' '-')
+# Named after the lock, so that a second run does nothing and a changed lock reinstalls.
+READY := .venv/ready-$(shell cksum < requirements.txt | tr " " "-")
 # Touched only when a build ended without a warning.
 BUILT := _build/built
 SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _sphinx \
@@ -40,12 +40,15 @@ site-test: $(BUILT)  ## The built site in headless Chromium
 lab: $(READY)  ## Open JupyterLab
 	$(BIN)/jupyter lab
 
-# NB=chapters/02_flows/01_name, with or without a suffix. --update keeps the identities of cells
-# that did not change; no times and no version of Python are stored: small differences in git.
+# NB=chapters/02_flows/01_name, with or without a suffix. The code of the text is formatted first.
+# --update keeps the identities of cells that did not change; no times and no version of Python are
+# stored: small differences in git.
 notebook: NAME = $(patsubst %.ipynb,%,$(patsubst %.myst.md,%,$(NB)))
 notebook: $(READY)  ## Write and execute one notebook from its text: make notebook NB=chapters/...
 	@test -n "$(NB)" || { echo "Say which: make notebook NB=chapters/02_flows/01_name"; exit 2; }
 	@test -f "$(NAME).myst.md" || { echo "There is no $(NAME).myst.md"; exit 2; }
+	$(BIN)/jupytext --quiet --pipe '$(BIN)/ruff format --stdin-filename chapters/cell.py -' \
+		"$(NAME).myst.md"
 	$(BIN)/jupytext --quiet --to ipynb --update --output "$(NAME).ipynb" "$(NAME).myst.md"
 	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace "$(NAME).ipynb" \
 		--ExecutePreprocessor.timeout=300 --ExecutePreprocessor.record_timing=False \

@@ -12,7 +12,7 @@ Batch = Tensor | tuple[Tensor, ...]
 
 
 class Model(Protocol):
-    """What :func:`~genfin_lib.training.fit` needs of a model: any :class:`torch.nn.Module` that has a ``loss``."""
+    """What training needs of a model: any :class:`torch.nn.Module` that has a ``loss``."""
 
     training: bool
 

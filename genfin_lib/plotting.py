@@ -28,8 +28,9 @@ COLORS = {
     "Student-t": "#009E73",
     "historical": "#8C6D1F",
     "NICE": "#56B4E9",
+    "NICE-t": "#CC79A7",
     "RealNVP": "#0072B2",
-    "RealNVP-t": "#AA3377",
+    "RealNVP-t": "#882255",
     "band": "#BBBBBB",
 }
 
@@ -120,8 +121,9 @@ def loss_tail(
 ) -> Axes:
     r"""Draw how often a loss is exceeded, in data and under models, on logarithmic axes.
 
-    The band is the exact (Clopper-Pearson) interval of each empirical frequency: a model curve
-    inside it is not contradicted by the data at that loss.
+    The band is the exact (Clopper-Pearson) interval of each empirical frequency, point by point
+    and for independent days: a model curve inside it is not contradicted by the data at that
+    loss. Clustered volatility makes the true uncertainty larger.
 
     Args:
         returns: Signed returns in per cent, shape ``(n,)``.
@@ -147,7 +149,7 @@ def loss_tail(
         ylim=(0.2 / n, 0.5),
         xlim=(grid[0], grid[-1]),
         xlabel="daily loss (%)",
-        ylabel="share of days with a loss this large",
+        ylabel="share of days with at least this loss",
     )
     ticks = [t for t in (0.5, 1, 2, 3, 5, 8, 12, 20) if grid[0] <= t <= grid[-1]]
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
@@ -170,6 +172,24 @@ def stretched_grid(
                 image = inverse(line).numpy()
             ax.plot(image[:, 0], image[:, 1], color=COLORS["band"], lw=0.6, zorder=1)
     return ax
+
+
+def partway(steps: Sequence[Callable[[Tensor], Tensor]], z: Tensor, t: float) -> Tensor:
+    """Where points are at time ``t`` in [0, 1] on their way through maps applied in turn.
+
+    Each map gets the same share of the time; within it points move in a straight line.
+
+    Args:
+        steps: Maps from points to points, shape ``(N, D)``.
+        z: Where the points start.
+        t: The time.
+    """
+    position = t * len(steps)
+    done = min(int(position), len(steps) - 1)
+    with torch.no_grad():
+        for step in steps[:done]:
+            z = step(z)
+        return torch.lerp(z, steps[done](z), position - done)
 
 
 def player(

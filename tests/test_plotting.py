@@ -68,6 +68,13 @@ def test_stretched_grid_draws_the_image_of_the_grid(ax) -> None:
     assert np.abs(points).max() == 2.0
 
 
+def test_partway_passes_through_every_step() -> None:
+    steps = [lambda z: z + 1, lambda z: 3 * z]
+    z = torch.ones(1, 2)
+    places = [plotting.partway(steps, z, t)[0, 0].item() for t in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert places == pytest.approx([1.0, 1.5, 2.0, 4.0, 6.0])
+
+
 def test_player_is_self_contained_and_described() -> None:
     html = plotting.player(lambda fig, t: fig.add_subplot(), frames=3, alt='a "moving" grid')
     assert 'alt="a &quot;moving&quot; grid"' in html

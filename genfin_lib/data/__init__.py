@@ -10,8 +10,10 @@ from genfin_lib.data.scaling import Standardizer, Winsorizer
 from genfin_lib.data.snapshots import catalogue, load, provenance
 from genfin_lib.data.splits import chronological_split, window_ends, windows
 from genfin_lib.data.tensors import to_tensor
+from genfin_lib.data.toys import HalfMoons
 
 __all__ = [
+    "HalfMoons",
     "Standardizer",
     "Winsorizer",
     "catalogue",

@@ -94,7 +94,7 @@ def real_nvp(
         seed: Seed of the initial weights and of the permutations.
 
     Returns:
-        An untrained flow; but for ``standardize`` it is the identity.
+        An untrained flow; but for ``standardize``, and in evaluation mode, it is the identity.
 
     Raises:
         ValueError: If ``features`` is below two, or ``standardize`` has the wrong width, NaN, or

@@ -122,8 +122,8 @@ class AffineCoupling(Coupling):
 
     The network gives :math:`(\tilde s, t)`. The bound :math:`\kappa` matters on financial data:
     a row far outside the training range would otherwise be scaled by
-    :math:`e^{\text{large}}` and cost thousands of nats. With :math:`\kappa = 1` one layer still
-    sharpens or widens by a factor :math:`e`, and layers multiply.
+    :math:`e^{\text{large}}` and cost more nats than all others together. With
+    :math:`\kappa = 1` one layer still sharpens or widens by a factor :math:`e`, and layers multiply.
 
     Dinh, Sohl-Dickstein and Bengio (2017), https://arxiv.org/abs/1605.08803.
 

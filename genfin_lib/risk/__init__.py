@@ -11,8 +11,10 @@ from genfin_lib.risk.measures import (
     value_at_risk,
     var_confidence_interval,
 )
+from genfin_lib.risk.scores import block_standard_error
 
 __all__ = [
+    "block_standard_error",
     "expected_shortfall",
     "expected_shortfall_standard_error",
     "gaussian_var_es",

@@ -70,6 +70,13 @@ def test_every_printed_number_is_compared(path: Path) -> None:
     assert compared >= 5
 
 
+def test_no_figure_cell_prints_the_object_it_returns(path: Path) -> None:
+    for cell in code_cells(path):
+        kinds = [set(output.get("data", {})) for output in cell.outputs]
+        if any("image/png" in kind for kind in kinds):
+            assert {"text/plain"} not in kinds, "end the cell with plt.show()"
+
+
 def test_parameters_come_first_and_imports_second(path: Path) -> None:
     first, second = code_cells(path)[:2]
     assert "parameters" in tags(first)
@@ -94,10 +101,15 @@ def test_length_is_that_of_one_sitting(path: Path) -> None:
     cells = read(path).cells
     start = next(i for i, cell in enumerate(cells) if "## Exercises" in cell.source)
     words = sum(len(cell.source.split()) for cell in cells[:start] if cell.cell_type == "markdown")
-    code = [cell.source for cell in cells[:start] if cell.cell_type == "code"]
-    lines = sum(bool(line.strip()) for source in code for line in source.splitlines())
+    shown = [
+        line
+        for cell in cells[:start]
+        if cell.cell_type == "code" and "hide-input" not in tags(cell)
+        for line in cell.source.splitlines()
+        if line.strip()
+    ]
     assert 1300 <= words <= 2500
-    assert lines <= 240
+    assert len(shown) <= 240
     assert all(len(cell.source.splitlines()) <= 40 for cell in code_cells(path))
     assert path.stat().st_size < 1_000_000
 
