@@ -41,7 +41,7 @@ def check(data: Batch, name: str) -> None:
     Raises:
         ValueError: If the data are empty, of unequal length, not tensors, or hold NaN or inf.
     """
-    tensors = _tensors(data)
+    tensors = _tensors(data) if isinstance(data, Tensor | tuple) else (data,)
     for tensor in tensors:
         if not isinstance(tensor, Tensor):
             raise ValueError(
@@ -61,14 +61,14 @@ def digest(data: Batch) -> str:
     sha = hashlib.sha256()
     for tensor in _tensors(data):
         sha.update(str((tensor.dtype, tuple(tensor.shape))).encode())
-        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        sha.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
 
 
 def iterate(
     data: Batch, batch_size: int, *, order: Tensor | None = None, device: torch.device
 ) -> Iterator[tuple[Batch, int]]:
-    """Cut into batches whose sizes differ by one at most, so that none is left with one row."""
+    """Cut into batches whose sizes differ by one at most: no short last batch."""
     rows = row_count(data)
     order = torch.arange(rows) if order is None else order
     for index in order.tensor_split(math.ceil(rows / batch_size)):
@@ -76,6 +76,5 @@ def iterate(
             yield data[index].to(device), index.numel()
         else:
             parts = (tensor[index].to(device) for tensor in data)
-            # A named tuple takes its fields one by one, a plain tuple takes an iterable.
-            make = getattr(type(data), "_make", type(data))
-            yield make(parts), index.numel()
+            # A named tuple has _make; a plain tuple is made from an iterable as it is.
+            yield getattr(type(data), "_make", tuple)(parts), index.numel()

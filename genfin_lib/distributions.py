@@ -28,7 +28,9 @@ def fixed_seed(seed: int | None) -> Iterator[None]:
     if seed is None:
         yield
         return
-    with torch.random.fork_rng():
+    # Only a device in use: asking for the state of the others would start them.
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
 
@@ -122,17 +124,29 @@ class MultivariateStudentT(nn.Module):
     Args:
         mean: Location :math:`\mu`, shape ``(D,)``.
         scale_tril: Lower triangular :math:`L`, shape ``(D, D)``.
-        df: Degrees of freedom :math:`\nu`; ``math.inf`` gives the Gaussian.
+        df: Degrees of freedom :math:`\nu` above zero; ``math.inf`` gives the Gaussian.
+
+    Raises:
+        ValueError: If ``df`` is not above zero.
     """
 
     mean: Tensor
     scale_tril: Tensor
+    df_buffer: Tensor
 
     def __init__(self, mean: Tensor, scale_tril: Tensor, *, df: float) -> None:
         super().__init__()
+        if not df > 0:
+            raise ValueError(f"df must be above 0, got {df}")
         self.register_buffer("mean", mean)
         self.register_buffer("scale_tril", scale_tril)
-        self.df = df
+        # Fitted like the others, so saved like the others.
+        self.register_buffer("df_buffer", torch.tensor(df, dtype=torch.float64))
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom."""
+        return self.df_buffer.item()
 
     @classmethod
     def fit(
@@ -148,12 +162,15 @@ class MultivariateStudentT(nn.Module):
             iterations: Rounds of EM.
 
         Raises:
-            ValueError: If there are too few rows for a covariance of full rank, or NaN or inf.
+            ValueError: If there are NaN or inf, too few rows for a covariance of full rank, or
+                columns that are constant or determine each other.
         """
         if x.ndim != 2 or x.shape[0] <= x.shape[1] or not torch.isfinite(x).all():
             raise ValueError(
                 f"x must be finite, with more rows than columns, got shape {tuple(x.shape)}"
             )
+        if torch.linalg.matrix_rank(x - x.mean(dim=0)) < x.shape[1]:
+            raise ValueError("columns of x are constant or determine each other; drop some")
         if df is None:
             found = minimize_scalar(
                 lambda log_df: -cls.fit(x, df=math.exp(log_df)).log_prob(x).mean().item(),
@@ -177,8 +194,14 @@ class MultivariateStudentT(nn.Module):
         return whitened.square().sum(dim=0)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log-density of each row in nats, shape ``(N,)``."""
+        """Log-density of each row in nats, shape ``(N,)``.
+
+        Raises:
+            ValueError: If ``x`` has the wrong shape or holds NaN or inf.
+        """
         features, log_det = self.mean.numel(), self.scale_tril.diagonal().log().sum()
+        if x.ndim != 2 or x.shape[1] != features or not torch.isfinite(x).all():
+            raise ValueError(f"x must be finite, of shape (N, {features}), got {tuple(x.shape)}")
         distance = self._distance(x)
         if math.isinf(self.df):
             return -0.5 * distance - 0.5 * features * math.log(2 * math.pi) - log_det
@@ -190,8 +213,8 @@ class MultivariateStudentT(nn.Module):
     def sample(self, n: int, *, seed: int | None = None) -> Tensor:
         """Draw ``n`` points, shape ``(n, D)``."""
         with fixed_seed(seed):
-            normal = torch.randn(n, self.mean.numel(), dtype=self.mean.dtype)
+            normal = self.mean.new_empty(n, self.mean.numel()).normal_()
             if math.isfinite(self.df):
-                half_df = torch.full((n, 1), self.df / 2, dtype=self.mean.dtype)
+                half_df = self.mean.new_full((n, 1), self.df / 2)
                 normal = normal * torch.rsqrt(Gamma(half_df, half_df).sample())
         return self.mean + normal @ self.scale_tril.T

@@ -1,8 +1,8 @@
 """One figure style for the book. Every drawing function takes ``ax`` and returns it.
 
-Data are dark; a model has the same colour in every chapter. The colours are those of Okabe and
-Ito (2008, https://jfly.uni-koeln.de/color/), which people with any common colour vision can tell
-apart.
+Data are dark; a model has the same colour in every chapter. The colours follow Okabe and Ito (2008,
+https://jfly.uni-koeln.de/color/), which people with any common colour vision can tell apart, with
+darker companions for variants of a model.
 """
 
 import base64
@@ -138,7 +138,9 @@ def loss_tail(
     n, count = np.size(returns), np.arange(1, losses.size + 1)
     tail = (1 - confidence) / 2
     low, high = beta.ppf(tail, count, n - count + 1), beta.ppf(1 - tail, count + 1, n - count)
-    ax.fill_between(losses, low, high, color=COLORS["band"], alpha=0.5, lw=0, label="95% band")
+    ax.fill_between(
+        losses, low, high, color=COLORS["band"], alpha=0.5, lw=0, label=f"{confidence:.0%} band"
+    )
     ax.plot(losses, count / n, ".", color=COLORS["data"], ms=4, label=label)
     grid = np.geomspace(np.quantile(losses, 0.4), 1.3 * losses[0], 200)
     for name, survival in models.items():

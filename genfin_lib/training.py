@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from genfin_lib import checkpoints
 from genfin_lib.batches import Batch, Model, check, digest, iterate, row_count
 from genfin_lib.distributions import fixed_seed
 
@@ -57,12 +58,12 @@ def fit(
     Each step draws a batch, computes ``model.loss(batch, progress=p)`` with :math:`p \in [0, 1]`
     the share of training done, clips the norm of the gradient and steps. After each epoch the
     validation loss is computed with a fixed seed, so that epochs differ by their weights and not
-    by their noise. The learning rate is halved after ``plateau`` epochs without improvement;
-    training stops after ``patience`` of them.
+    by their noise. The learning rate is halved after every ``plateau`` epochs in a row without
+    improvement; training stops after ``patience`` of them.
 
-    With ``checkpoint``, everything that decides the future of the run is written after each
-    epoch, atomically. If the process dies, the same call takes up the run and ends with the same
-    numbers, to the bit, on the same machine with the same number of threads.
+    With ``checkpoint``, all that decides the future of the run is written after each epoch,
+    atomically. If the process dies, the same call on a model built in the same way takes up the
+    run and ends with the same numbers, to the bit, on the same machine and number of threads.
 
     Loshchilov and Hutter (2019), https://arxiv.org/abs/1711.05101.
 
@@ -86,8 +87,9 @@ def fit(
         The losses and learning rates of each epoch. ``model`` is left in evaluation mode.
 
     Raises:
-        ValueError: If the data are empty, of unequal length, or hold NaN or inf; if the checkpoint
-            was written by a call with other data or settings.
+        ValueError: If the data are empty, of unequal length, or hold NaN or inf; if a setting is
+            out of range; if the checkpoint is damaged, or was written by a call with other data,
+            settings or initial weights.
         DivergenceError: If a loss or gradient is not finite. The model then holds its best weights.
     """
     check(train, "train")
@@ -104,6 +106,7 @@ def fit(
             "clip_norm": clip_norm,
             "patience": patience,
             "plateau": plateau,
+            "model": digest(tuple(model.state_dict().values())),
             "train": digest(train),
             "validation": None if validation is None else digest(validation),
         },
@@ -149,15 +152,19 @@ def evaluate(
         ValueError: If the data are empty, of unequal length, or hold NaN or inf.
     """
     check(data, "data")
+    if draws < 1:
+        raise ValueError(f"draws must be 1 or more, got {draws}")
     was_training = model.training
     model.eval()
     device = _device(model)
     total = 0.0
-    with fixed_seed(seed):
-        for _ in range(draws):
-            for batch, rows in iterate(data, batch_size, device=device):
-                total += rows * model.loss(batch, progress=1.0).item()
-    model.train(was_training)
+    try:
+        with fixed_seed(seed):
+            for _ in range(draws):
+                for batch, rows in iterate(data, batch_size, device=device):
+                    total += rows * model.loss(batch, progress=1.0).item()
+    finally:
+        model.train(was_training)
     return total / (draws * row_count(data))
 
 
@@ -165,6 +172,9 @@ class _Run:
     """The state of one training run: all that a checkpoint has to hold."""
 
     def __init__(self, model: Model, settings: dict[str, Any]) -> None:
+        for name in ("epochs", "batch_size", "patience", "plateau", "learning_rate", "clip_norm"):
+            if not settings[name] > 0:
+                raise ValueError(f"{name} must be positive, got {settings[name]}")
         self.model = model
         self.settings = settings
         self.device = _device(model)
@@ -175,8 +185,10 @@ class _Run:
             weight_decay=settings["weight_decay"],
             fused=True,
         )
+        # Any decrease is progress, as for early stopping. The default threshold is relative, which
+        # for negative losses (densities above one) takes some increases for progress.
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            self.optimizer, factor=0.5, patience=settings["plateau"]
+            self.optimizer, factor=0.5, patience=settings["plateau"] - 1, threshold=0.0
         )
         self.shuffle = torch.Generator().manual_seed(settings["seed"])
         self.history = History()
@@ -203,7 +215,7 @@ class _Run:
             loss.backward()
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings["clip_norm"])
             if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
-                self._diverged(f"step {step}")
+                self._diverged(self.epoch + 1, f"step {step + 1}")
             self.optimizer.step()
             total += rows * loss.item()
         self.history.train.append(total / row_count(data))
@@ -217,7 +229,7 @@ class _Run:
             return
         loss = evaluate(self.model, data, seed=self.settings["seed"])
         if not math.isfinite(loss):
-            self._diverged("validation")
+            self._diverged(self.epoch, "validation")
         self.history.validation.append(loss)
         self.scheduler.step(loss)
         if loss < self.best_loss:
@@ -232,17 +244,16 @@ class _Run:
         # state_dict() holds references: a shallow copy would follow the weights as they move on.
         self.best = copy.deepcopy(self.model.state_dict())
 
-    def _diverged(self, where: str) -> None:
+    def _diverged(self, epoch: int, where: str) -> None:
         self.model.load_state_dict(self.best)
         self.model.eval()
         raise DivergenceError(
-            f"loss or gradient became NaN or infinite in epoch {self.epoch}, {where}; the "
+            f"loss or gradient became NaN or infinite in epoch {epoch}, {where}; the "
             "model holds its best weights so far. Lower learning_rate or clip_norm, standardize "
             "the data, or bound the scales of the model"
         )
 
     def save(self, path: Path) -> None:
-        """Write to a temporary file, flush it to the disk, and rename: never half a checkpoint."""
         state = {
             "settings": self.settings,
             "model": self.model.state_dict(),
@@ -257,16 +268,10 @@ class _Run:
             "stale": self.stale,
             "best_loss": self.best_loss,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        checkpoints.write(path, state)
 
     def restore(self, path: Path) -> None:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = checkpoints.read(path)
         changed = [key for key in self.settings if state["settings"].get(key) != self.settings[key]]
         if changed:
             raise ValueError(

@@ -12,8 +12,9 @@ FILES = sorted((ROOT / "genfin_lib").rglob("*.py"))
 ALLOWED = {
     "nn": set(),
     "batches": set(),
+    "checkpoints": set(),
     "distributions": set(),
-    "training": {"batches", "distributions"},
+    "training": {"batches", "checkpoints", "distributions"},
     "data": set(),
     "risk": set(),
     "plotting": {"training"},

@@ -2,6 +2,7 @@
 
 import math
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from genfin_lib.distributions import StudentT
+from genfin_lib.flows import real_nvp
 from genfin_lib.training import DivergenceError, evaluate, fit
 
 
@@ -114,6 +117,46 @@ def test_best_weights_are_kept_and_training_stops_early() -> None:
     assert not model.training
 
 
+class Scripted(nn.Module):
+    """Validation losses as told, whatever the weights."""
+
+    def __init__(self, validation: list[float]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.validation = iter(validation)
+
+    def loss(self, batch: Tensor, *, progress: float) -> Tensor:
+        if self.training:
+            return (self.weight * batch).sum()
+        return torch.tensor(next(self.validation), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("level", [60.0, -60.0])
+def test_rate_is_halved_after_plateau_epochs_without_improvement(level: float) -> None:
+    """Also when each epoch is worse by less than a rounding of a large negative loss."""
+    worse = [level + 0.005 * epoch for epoch in range(8)]
+    history = fit(
+        Scripted(worse), torch.ones(2, 1), torch.ones(2, 1), seed=0, epochs=8, learning_rate=1.0,
+        plateau=3, patience=99,
+    )  # fmt: skip
+    assert history.learning_rate == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25]
+    assert history.best_epoch == 0
+
+
+def test_gradient_is_clipped_and_weights_decay() -> None:
+    data = torch.full((4, 1), 1e3)
+    clipped, free = Scripted([]), Scripted([])
+    for model, clip_norm in ((clipped, 1e-9), (free, 1e9)):
+        fit(model, data, seed=0, epochs=1, clip_norm=clip_norm, learning_rate=0.1)
+    # Adam divides by the norm plus 1e-8: only a clipped gradient of 1e-9 moves visibly less.
+    assert abs(clipped.weight.item()) < 0.02 < 0.09 < abs(free.weight.item())
+    decayed = Scripted([])
+    with torch.no_grad():
+        decayed.weight.fill_(10.0)
+    fit(decayed, 0 * data, seed=0, epochs=1, learning_rate=0.1, weight_decay=0.5)
+    assert decayed.weight.item() == pytest.approx(10.0 * (1 - 0.1 * 0.5))
+
+
 def test_learning_rate_halves_on_a_plateau() -> None:
     history = fit(
         Overshoots(), torch.zeros(1, 1), torch.zeros(1, 1), seed=0, epochs=30, learning_rate=0.4,
@@ -138,7 +181,9 @@ class Explodes(Line):
 
 def test_divergence_is_an_error_and_keeps_the_best_weights() -> None:
     model = Explodes()
-    with pytest.raises(DivergenceError, match=r"NaN or infinite in epoch 3.*Lower learning_rate"):
+    with pytest.raises(
+        DivergenceError, match=r"NaN or infinite in epoch 4, step 1;.*Lower learning_rate"
+    ):
         fit(model, line_data(), line_data(50, 1), seed=0, epochs=4)
     assert model.slope.isfinite().all()
     assert model.slope.abs().sum() > 0
@@ -177,6 +222,10 @@ def test_named_tuples_travel_as_batches_with_rows_kept_together() -> None:
 def test_bad_data_are_refused(bad, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fit(Line(), bad, seed=0)
+    with pytest.raises(ValueError, match=message.replace("train", "validation")):
+        fit(Line(), line_data(), bad, seed=0)
+    with pytest.raises(ValueError, match=message.replace("train", "data")):
+        evaluate(Line(), bad, seed=0)
 
 
 def test_evaluate_averages_over_draws_and_batches() -> None:
@@ -190,10 +239,21 @@ def test_evaluate_averages_over_draws_and_batches() -> None:
     assert evaluate(exact, data, seed=0, batch_size=7) == pytest.approx(whole, rel=1e-6)
 
 
-def test_evaluate_keeps_the_mode_of_the_model() -> None:
+def test_evaluate_keeps_the_mode_of_the_model_also_when_the_loss_fails() -> None:
     model = Line().train()
     evaluate(model, line_data(), seed=0)
     assert model.training
+    assert {progress for _, progress in model.seen} == {1.0}
+    with pytest.raises(RuntimeError):
+        evaluate(model, torch.zeros(3, 7), seed=0)
+    assert model.training
+
+
+def test_training_loss_weighs_batches_by_their_rows() -> None:
+    data = torch.zeros(3, 3)
+    data[:, 0] = torch.tensor([1.0, 2.0, 3.0])
+    history = fit(Line(), data, seed=0, epochs=1, batch_size=2, learning_rate=1e-12)
+    assert history.train[0] == pytest.approx((1 + 4 + 9) / 3)
 
 
 def test_a_finished_run_is_returned_from_its_checkpoint(tmp_path: Path) -> None:
@@ -203,6 +263,20 @@ def test_a_finished_run_is_returned_from_its_checkpoint(tmp_path: Path) -> None:
     assert fit(again, line_data(), line_data(50, 1), **arguments) == history
     assert torch.equal(first.slope, again.slope)
     assert again.seen == []
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.pt").write_bytes(b"half a checkpoint")
+    with pytest.raises(ValueError, match="no checkpoint, or a damaged one; delete it"):
+        fit(Line(), line_data(), seed=0, checkpoint=tmp_path / "run.pt")
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "patience", "plateau", "clip_norm"])
+def test_settings_must_be_positive(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
+        fit(Line(), line_data(), seed=0, **{name: 0})
+    with pytest.raises(ValueError, match="draws must be 1 or more"):
+        evaluate(Line(), line_data(), seed=0, draws=0)
 
 
 @pytest.mark.parametrize(
@@ -216,31 +290,77 @@ def test_a_checkpoint_of_another_call_is_refused(tmp_path: Path, change, name: s
         fit(Line(), line_data(), **(arguments | change))
     with pytest.raises(ValueError, match="other values of train;"):
         fit(Line(), line_data(seed=5), **arguments)
+    with pytest.raises(ValueError, match="other values of validation;"):
+        fit(Line(), line_data(), line_data(seed=5), **arguments)
+    started_elsewhere = Line()
+    with torch.no_grad():
+        started_elsewhere.slope += 1
+    with pytest.raises(ValueError, match="other values of model;"):
+        fit(started_elsewhere, line_data(), **arguments)
 
 
-# A run with everything that carries state: shuffling, noise in the loss, batch moments,
-# a learned base, a plateau schedule.
+def carrying_state() -> tuple[nn.Module, dict]:
+    """A run in which everything that is carried matters: it halves its rate and stops early."""
+    x = torch.randn(300, 3, generator=torch.Generator().manual_seed(0))
+    flow = real_nvp(3, transforms=2, hidden=(8,), base=StudentT(3), batch_norm=True)
+    exact = flow.loss
+    flow.loss = lambda batch, *, progress: exact(batch + 0.1 * torch.randn_like(batch))
+    arguments = {"train": x[:200], "validation": x[200:], "seed": 1, "epochs": 60}
+    arguments |= {"batch_size": 64, "plateau": 2, "patience": 7, "learning_rate": 0.2}
+    return flow, arguments
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_resume_after_any_epoch_gives_the_undisturbed_numbers_to_the_bit(
+    tmp_path: Path, monkeypatch
+) -> None:
+    undisturbed, arguments = carrying_state()
+    history = fit(undisturbed, **arguments)
+    epochs = len(history.train)
+    # The run must exercise what it claims to: rates that fall, a best epoch that is not the last.
+    assert epochs < arguments["epochs"]
+    assert history.best_epoch < epochs - 1
+    assert len(set(history.learning_rate)) > 2
+
+    write = torch.save
+    for stop in range(1, epochs):
+        path = tmp_path / f"{stop}.pt"
+
+        def write_and_stop(state, file, stop=stop) -> None:
+            write(state, file)
+            if state["epoch"] == stop + 1:
+                raise Interrupted  # before the rename: the checkpoint of epoch `stop` stands
+
+        monkeypatch.setattr(torch, "save", write_and_stop)
+        with pytest.raises(Interrupted):
+            fit(carrying_state()[0], **arguments, checkpoint=path)
+        monkeypatch.undo()
+        resumed = carrying_state()[0]
+        assert fit(resumed, **arguments, checkpoint=path) == history
+        for key, value in undisturbed.state_dict().items():
+            assert torch.equal(value, resumed.state_dict()[key]), (stop, key)
+
+
 RUN = textwrap.dedent(
     """
     import sys, time, torch
-    from genfin_lib.distributions import StudentT
-    from genfin_lib.flows import real_nvp
     from genfin_lib.training import fit
+    from tests.test_training import carrying_state
 
     torch.set_num_threads(1)
-    checkpoint, target, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
-    x = torch.randn(600, 3, generator=torch.manual_seed(0))
-    flow = real_nvp(3, transforms=2, hidden=(8,), base=StudentT(3), batch_norm=True)
-    exact = flow.loss
+    flow, arguments = carrying_state()
+    loss = flow.loss
 
-    def noisy(batch, *, progress):
-        time.sleep(pause)
-        return exact(batch + 0.1 * torch.randn_like(batch), progress=progress)
+    def slow(batch, *, progress):
+        time.sleep(float(sys.argv[3]))
+        return loss(batch, progress=progress)
 
-    flow.loss = noisy
-    history = fit(flow, x[:450], x[450:], seed=1, epochs=12, batch_size=64, plateau=1,
-                  learning_rate=0.02, checkpoint=checkpoint)
-    torch.save({"weights": flow.state_dict(), "history": vars(history)}, target)
+    flow.loss = slow
+    history = fit(flow, **arguments, checkpoint=sys.argv[1])
+    torch.save({"weights": flow.state_dict(), "history": vars(history)}, sys.argv[2])
     """
 )
 
@@ -248,23 +368,25 @@ RUN = textwrap.dedent(
 def test_kill_and_resume_give_the_undisturbed_numbers_to_the_bit(tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(RUN)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
 
     def command(name: str, pause: float) -> list[str]:
         paths = [tmp_path / f"{name}.ckpt", tmp_path / f"{name}.out"]
         return [sys.executable, str(script), *map(str, paths), str(pause)]
 
-    subprocess.run(command("undisturbed", 0.0), check=True)
-    generator, kills = torch.Generator().manual_seed(int.from_bytes(os.urandom(4))), []
-    while not (tmp_path / "killed.out").exists() and len(kills) < 4:
-        process = subprocess.Popen(command("killed", 0.01))
-        start = time.monotonic()
-        while not (tmp_path / "killed.ckpt").exists() and process.poll() is None:
-            time.sleep(0.005)
-        kills.append(time.monotonic() - start)
-        time.sleep(0.05 + torch.rand(1, generator=generator).item())
+    subprocess.run(command("undisturbed", 0.0), check=True, env=environment)
+    checkpoint, moments = tmp_path / "killed.ckpt", random.Random(0)
+    for _ in range(3):
+        process = subprocess.Popen(command("killed", 0.02), env=environment)
+        written = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == written:
+            assert process.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.002)
+        time.sleep(moments.uniform(0.0, 0.15))  # somewhere within the next epochs
+        assert process.poll() is None, "the run ended before it could be killed"
         process.send_signal(signal.SIGKILL)
         process.wait()
-    subprocess.run(command("killed", 0.0), check=True)
+    subprocess.run(command("killed", 0.0), check=True, env=environment)
 
     a, b = (torch.load(tmp_path / f"{n}.out", weights_only=True) for n in ("undisturbed", "killed"))
     assert a["history"] == b["history"]

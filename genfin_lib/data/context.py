@@ -16,10 +16,10 @@ def volatility_context(
 ) -> pd.DataFrame:
     r"""Lagged returns and exponentially weighted volatilities, known the evening before.
 
-    Row :math:`t` uses :math:`x_{t-1}, x_{t-2}, \ldots` and never :math:`x_t`:
+    Row :math:`t` uses :math:`r_{t-1}, x_{t-2}, \ldots` and never :math:`r_t`:
 
-    .. math:: x_{t-k}, \; k \le K; \qquad
-        s_t(h) = \Bigl(\sum_{i=1}^{t} \lambda^{i-1} x_{t-i}^2 \Big/
+    .. math:: r_{t-k}, \; k \le K; \qquad
+        s_t(h) = \Bigl(\sum_{i=1}^{t} \lambda^{i-1} r_{t-i}^2 \Big/
         \sum_{i=1}^{t} \lambda^{i-1}\Bigr)^{1/2}, \quad \lambda = 2^{-1/h}
 
     Three half-lives (about half a week, two weeks, six weeks of trading days) let a

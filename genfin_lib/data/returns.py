@@ -13,10 +13,10 @@ Prices = TypeVar("Prices", pd.DataFrame, pd.Series)
 def log_returns(prices: Prices) -> Prices:
     r"""Logarithmic returns, the ones that add up over time.
 
-    .. math:: x_t = \log p_t - \log p_{t-1}
+    .. math:: r_t = \log P_t - \log P_{t-1}
 
     Chapters model these: a return over a week is the sum of its days, and no real
-    value of :math:`x` asks for a negative price.
+    value of :math:`r` asks for a negative price.
 
     Args:
         prices: `(T,)` or `(T, assets)`, positive, in time order.
@@ -35,7 +35,7 @@ def log_returns(prices: Prices) -> Prices:
 def simple_returns(prices: Prices) -> Prices:
     r"""Simple returns, the ones that add up over a portfolio.
 
-    .. math:: r_t = p_t / p_{t-1} - 1 = e^{x_t} - 1
+    .. math:: R_t = P_t / P_{t-1} - 1 = e^{r_t} - 1
 
     Args:
         prices: `(T,)` or `(T, assets)`, positive, in time order.
@@ -55,9 +55,9 @@ def portfolio_returns(
 ) -> pd.Series | np.ndarray:
     r"""Simple return of a portfolio from the log returns of its assets.
 
-    .. math:: r_t = \sum_j w_j \left(e^{x_{tj}} - 1\right)
+    .. math:: R_t = \sum_j w_j \left(e^{r_{tj}} - 1\right)
 
-    Wealth adds up across assets, logarithms do not: :math:`\sum_j w_j x_{tj}` is too
+    Wealth adds up across assets, logarithms do not: :math:`\sum_j w_j r_{tj}` is too
     low for a long-only portfolio, by Jensen's inequality, and most on days when the
     assets part company.
 

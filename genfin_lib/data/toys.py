@@ -13,18 +13,18 @@ class HalfMoons:
 
     The centres :math:`c_k` stand at equal steps on the arcs :math:`(\cos\theta, \sin\theta)` and
     :math:`(1 - \cos\theta, \tfrac12 - \sin\theta)`, :math:`0 < \theta < \pi`, so densely that
-    the noise hides them. A Gaussian fails on it, and the gap to the truth can be measured.
+    noise of 0.02 or more hides them. A Gaussian fails on it, by a gap that can be measured.
 
     Args:
-        noise: Standard deviation :math:`\sigma` of the noise, above zero.
+        noise: Standard deviation :math:`\sigma` of the noise, 0.02 or more.
 
     Raises:
-        ValueError: If ``noise`` is not above zero.
+        ValueError: If ``noise`` is below 0.02.
     """
 
     def __init__(self, *, noise: float = 0.1) -> None:
-        if not noise > 0:
-            raise ValueError(f"noise must be above zero, got {noise}")
+        if not noise >= 0.02:
+            raise ValueError(f"noise must be 0.02 or more, got {noise}")
         self.noise = noise
         angle = math.pi * (torch.arange(500) + 0.5) / 500
         upper = torch.stack((angle.cos(), angle.sin()), dim=1)

@@ -77,9 +77,10 @@ def real_nvp(
 ) -> Flow:
     r"""RealNVP: affine couplings in pairs, a random permutation between the pairs.
 
-    The two couplings of a pair move opposite halves. The permutations are undone at the end, so
-    that latent :math:`z_j` belongs to feature :math:`x_j` and the untrained flow is the identity.
-    Dinh, Sohl-Dickstein and Bengio (2017), https://arxiv.org/abs/1605.08803.
+    The two couplings of a pair move opposite halves. Dinh, Sohl-Dickstein and Bengio (2017,
+    https://arxiv.org/abs/1605.08803) alternate fixed masks; the random permutations, usual since,
+    mix the halves better. They are undone at the end, so that latent :math:`z_j` belongs to
+    feature :math:`x_j` and the untrained flow is the identity.
 
     Args:
         features: Dimension of the data, two or more.

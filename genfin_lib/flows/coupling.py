@@ -123,7 +123,7 @@ class AffineCoupling(Coupling):
     The network gives :math:`(\tilde s, t)`. The bound :math:`\kappa` matters on financial data:
     a row far outside the training range would otherwise be scaled by
     :math:`e^{\text{large}}` and cost more nats than all others together. With
-    :math:`\kappa = 1` one layer still sharpens or widens by a factor :math:`e`, and layers multiply.
+    :math:`\kappa = 1` one layer still sharpens or widens by a factor :math:`e`; layers multiply.
 
     Dinh, Sohl-Dickstein and Bengio (2017), https://arxiv.org/abs/1605.08803.
 
@@ -132,7 +132,10 @@ class AffineCoupling(Coupling):
         context: Dimension of the context.
         hidden: Widths of the hidden layers.
         flip: Move the leading part instead of the trailing one.
-        scale_bound: The bound :math:`\kappa` of the log-scale.
+        scale_bound: The bound :math:`\kappa` of the log-scale, above zero.
+
+    Raises:
+        ValueError: If ``features`` is below two or ``scale_bound`` is not above zero.
     """
 
     def __init__(
@@ -145,6 +148,8 @@ class AffineCoupling(Coupling):
         scale_bound: float = 1.0,
     ) -> None:
         super().__init__(features, context, parameters=2, hidden=hidden, flip=flip)
+        if not scale_bound > 0:
+            raise ValueError(f"scale_bound must be above 0, got {scale_bound}")
         self.scale_bound = scale_bound
 
     def _scale_and_shift(self, parameters: Tensor) -> tuple[Tensor, Tensor]:

@@ -42,7 +42,12 @@ class Flow(nn.Module):
         context: Dimension of the context, 0 for none.
         transforms: Layers of :math:`f`, the one nearest to the data first.
         base: Module whose call returns a distribution over ``(D,)``; standard normal if ``None``.
+
+    Raises:
+        ValueError: If the base is not of dimension ``features``.
     """
+
+    like: Tensor
 
     def __init__(
         self,
@@ -57,6 +62,13 @@ class Flow(nn.Module):
         self.context = context
         self.transform = Compose(transforms)
         self.base = StandardNormal(features) if base is None else base
+        if self.base().event_shape != (features,):
+            raise ValueError(
+                f"the base has event shape {tuple(self.base().event_shape)}, and the flow needs "
+                f"({features},); build it with {features} features"
+            )
+        # Follows the parameters through .double() and .to(device).
+        self.register_buffer("like", torch.empty(0), persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map data to latent: ``z`` of shape ``(N, D)`` and the log-determinant, ``(N,)``.
@@ -131,6 +143,11 @@ class Flow(nn.Module):
     def _check(self, x: Tensor, context: Tensor | None, *, name: str) -> None:
         if x.ndim != 2 or x.shape[1] != self.features:
             raise ValueError(f"{name} must have shape (N, {self.features}), got {tuple(x.shape)}")
+        if x.dtype != self.like.dtype:
+            raise ValueError(
+                f"{name} is {x.dtype} and the flow is {self.like.dtype}; convert one of them, as "
+                f"in {name}.to({self.like.dtype})"
+            )
         if not torch.isfinite(x).all():
             raise ValueError(f"{name} holds NaN or inf; drop or fill those rows first")
         if self.context == 0:

@@ -41,11 +41,13 @@ class Standardize(Transform):
             )
         if not torch.isfinite(x).all():
             raise ValueError("Standardize.fit got NaN or inf; drop or fill those rows first")
-        std = x.std(dim=0, correction=0)
-        if (std == 0).any():
-            columns = (std == 0).nonzero().flatten().tolist()
+        x = x.detach()
+        # Not by the standard deviation: rounding leaves that of a constant column above zero.
+        constant = x.amax(dim=0) == x.amin(dim=0)
+        if constant.any():
+            columns = constant.nonzero().flatten().tolist()
             raise ValueError(f"columns {columns} are constant and have no density; drop them")
-        return cls(x.mean(dim=0), std)
+        return cls(x.mean(dim=0), x.std(dim=0, correction=0))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return (x - self.mean) / self.std, -self.std.log().sum().expand(x.shape[0])
@@ -115,7 +117,8 @@ class BatchNorm(Transform):
 
     In training :math:`m, v` are the moments of the batch, through which gradients pass; in
     evaluation they are running averages, and only then is the layer a fixed map with an exact
-    density (Dinh, Sohl-Dickstein and Bengio, 2017, appendix E, https://arxiv.org/abs/1605.08803).
+    density. Dinh, Sohl-Dickstein and Bengio (2017, appendix E, https://arxiv.org/abs/1605.08803)
+    use running averages in training too; plain moments are simpler and serve batches of our size.
     There is no learned scale and shift behind it: the next coupling has both.
 
     ``inverse`` always uses the running averages: a batch of latents is no sample of the data.

@@ -13,16 +13,17 @@ from scipy import stats
 
 
 def value_at_risk(returns: ArrayLike, *, level: float = 0.99, axis: int = 0) -> float | np.ndarray:
-    r"""The loss that is exceeded with probability `1 - level` at most.
+    r"""The loss that is exceeded with probability `1 - level` at most: an empirical quantile.
 
     .. math:: \mathrm{VaR} = -\inf\{x : F_n(x) \ge \alpha\} = -x_{(\lceil n \alpha \rceil)},
         \qquad \alpha = 1 - \text{level}
 
-    The inverse of the empirical distribution function, an observation and not an
-    interpolation between two, so that it is the VaR *of the empirical distribution* and
-    never exceeds `expected_shortfall`. VaR is not subadditive: two risks together can
-    show more of it than apart. Source: C. Acerbi and D. Tasche (2002), On the coherence of
-    expected shortfall, J. Banking & Finance 26, https://doi.org/10.1016/S0378-4266(02)00283-2.
+    The lower quantile of the returns, by the inverse of the empirical distribution function:
+    an observation and not an interpolation between two, so that it is the VaR *of the
+    empirical distribution* and never exceeds `expected_shortfall`. VaR is not subadditive:
+    two risks together can show more of it than apart. Source: C. Acerbi and D. Tasche (2002),
+    On the coherence of expected shortfall, J. Banking & Finance 26,
+    https://doi.org/10.1016/S0378-4266(02)00283-2.
 
     Args:
         returns: Sample of signed returns, `(n,)` or more dimensions.
@@ -187,7 +188,8 @@ def student_t_var_es(
         location: :math:`\mu`; scalar or any shape.
         scale: :math:`\sigma`, positive; *not* the standard deviation, which is
             :math:`\sigma \sqrt{\nu / (\nu - 2)}`.
-        df: Degrees of freedom :math:`\nu`, above 1 (below it ES is infinite).
+        df: Degrees of freedom :math:`\nu`, above 1 (below it ES is infinite); `math.inf` for the
+            Gaussian.
         level: Coverage.
 
     Returns:
@@ -197,6 +199,8 @@ def student_t_var_es(
         ValueError: level outside (0, 1), scale not positive, NaN, or df not above 1.
     """
     alpha = 1 - _fraction(level, "level")
+    if math.isinf(df):
+        return gaussian_var_es(location, scale, level=level)
     mu, sigma = _location_scale(location, scale, "scale")
     if not df > 1:
         raise ValueError(f"df {df}: more than 1 degree of freedom is needed for a finite ES.")

@@ -17,5 +17,6 @@ def test_five_lines_print_value_at_risk_and_expected_shortfall() -> None:
     )
     found = re.fullmatch(r"VaR 99%: ([\d.]+)%, ES: ([\d.]+)%", run.stdout.strip())
     assert found, run.stdout
-    assert 2.7 < float(found[1]) < 3.9
-    assert 4.0 < float(found[2]) < 6.0
+    # What the text below the example says; over initial seeds VaR runs from 3.3 to 3.7 per cent.
+    assert 3.0 < float(found[1]) < 4.0
+    assert 4.5 < float(found[2]) < 6.0

@@ -39,7 +39,9 @@ FLOWS: dict[str, Callable[[int, int], Flow]] = {
     "RealNVP, batch norm": lambda d, c: real_nvp(d, c, batch_norm=True),
     "RealNVP, t base": lambda d, c: real_nvp(d, c, base=StudentT(d)),
     "RealNVP, standardized": lambda d, c: real_nvp(
-        d, c, standardize=3.0 + 2.0 * torch.randn(500, d, generator=torch.manual_seed(5))
+        d,
+        c,
+        standardize=3.0 + 2.0 * torch.randn(500, d, generator=torch.Generator().manual_seed(5)),
     ),
 }
 

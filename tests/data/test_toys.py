@@ -26,6 +26,6 @@ def test_density_is_highest_on_the_arcs() -> None:
     assert log_p[2] < log_p[0] - 5  # between them
 
 
-def test_noise_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="above zero, got 0"):
-        HalfMoons(noise=0)
+def test_noise_must_hide_the_centres() -> None:
+    with pytest.raises(ValueError, match=r"0\.02 or more, got 0\.01"):
+        HalfMoons(noise=0.01)

@@ -5,6 +5,8 @@ import torch
 
 from genfin_lib.distributions import StudentT
 from genfin_lib.flows import nice, real_nvp
+from genfin_lib.flows.coupling import Coupling
+from genfin_lib.flows.linear import BatchNorm
 from genfin_lib.training import evaluate, fit
 from tests.contracts.registry import perturb
 
@@ -25,9 +27,10 @@ def test_nice_keeps_the_volume_but_for_its_diagonal_scale() -> None:
     torch.testing.assert_close(log_abs_det, scale.sum().expand(9), atol=1e-12, rtol=0)
 
 
-def test_each_feature_of_real_nvp_depends_on_every_other() -> None:
+@pytest.mark.parametrize("builder", [nice, real_nvp])
+def test_each_latent_depends_on_every_feature(builder) -> None:
     features = 6
-    flow = perturb(real_nvp(features)).double()
+    flow = perturb(builder(features)).double()
     x = torch.randn(features, dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(lambda a: flow(a[None])[0][0], x)
     assert (jacobian != 0).all()
@@ -48,8 +51,37 @@ def test_a_wider_bound_lets_a_coupling_sharpen_more() -> None:
     assert wide.abs().max() > 2.9 > narrow.abs().max()
 
 
-def test_same_seed_same_weights() -> None:
-    a, b, other = real_nvp(5, seed=1), real_nvp(5, seed=1), real_nvp(5, seed=2)
+@pytest.mark.parametrize("builder", [nice, real_nvp])
+def test_options_reach_the_layers(builder) -> None:
+    rows = torch.randn(50, 4)
+    flow = builder(4, 2, transforms=6, hidden=(7, 9), standardize=rows)
+    couplings = [layer for layer in flow.transform.transforms if isinstance(layer, Coupling)]
+    assert len(couplings) == 6
+    assert [layer.flip for layer in couplings] == [False, True] * 3
+    widths = [module.out_features for module in couplings[0].network if hasattr(module, "weight")]
+    assert widths[:2] == [7, 9]
+    assert couplings[0].network[0].in_features == 2 + 2
+    assert torch.equal(flow.transform.transforms[0].mean, rows.mean(0))
+
+
+def test_batch_norm_stands_after_each_pair() -> None:
+    layers = real_nvp(4, transforms=6, batch_norm=True).transform.transforms
+    assert sum(isinstance(layer, BatchNorm) for layer in layers) == 3
+
+
+def test_base_must_have_the_width_of_the_data() -> None:
+    with pytest.raises(ValueError, match=r"event shape \(1,\), and the flow needs \(3,\)"):
+        real_nvp(3, base=StudentT(1))
+
+
+def test_scale_bound_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="scale_bound must be above 0"):
+        real_nvp(3, scale_bound=0.0)
+
+
+@pytest.mark.parametrize("builder", [nice, real_nvp])
+def test_same_seed_same_weights(builder) -> None:
+    a, b, other = builder(5, seed=1), builder(5, seed=1), builder(5, seed=2)
     for key, value in a.state_dict().items():
         assert torch.equal(value, b.state_dict()[key])
     assert any(

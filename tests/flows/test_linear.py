@@ -1,5 +1,7 @@
 """Facts about linear flow layers that the common contract does not state."""
 
+import math
+
 import pytest
 import torch
 
@@ -21,6 +23,7 @@ def test_standardize_gives_mean_zero_and_population_variance_one() -> None:
         (torch.randn(5), "two or more rows"),
         (torch.tensor([[1.0, 2.0], [1.0, 3.0]]), r"columns \[0\] are constant"),
         (torch.tensor([[1.0, 2.0], [float("nan"), 3.0]]), "NaN or inf"),
+        (torch.full((1000, 1), 0.1), r"columns \[0\] are constant"),  # its computed std is 7e-9
     ],
 )
 def test_standardize_refuses_rows_it_cannot_scale(rows: torch.Tensor, message: str) -> None:
@@ -41,6 +44,28 @@ def test_batch_norm_in_training_uses_batch_moments_and_their_jacobian() -> None:
     torch.testing.assert_close(z.var(0, correction=0), torch.ones(3).double())
     # The Jacobian of one row with the batch's moments held fixed, as in RealNVP.
     torch.testing.assert_close(log_abs_det, -0.5 * x.var(0, correction=0).log().sum().expand(64))
+
+
+def test_batch_norm_gradient_passes_through_the_moments() -> None:
+    x = torch.randn(16, 1, dtype=torch.float64, requires_grad=True)
+    BatchNorm(1).double().train()(x)[0].sum().backward()
+    # The normalised batch sums to zero whatever x is; with moments held fixed this were 1 / std.
+    torch.testing.assert_close(x.grad, torch.zeros_like(x), atol=1e-12, rtol=0)
+
+
+def test_batch_norm_momentum_and_floor() -> None:
+    layer = BatchNorm(1, momentum=0.25, floor=0.04).double().train()
+    x = torch.tensor([[3.0], [3.0]]).double()
+    z, log_abs_det = layer(x)
+    assert layer.running_mean.item() == pytest.approx(0.25 * 3.0)
+    assert layer.running_var.item() == pytest.approx(0.75 * 1.0)
+    assert log_abs_det[0].item() == pytest.approx(-0.5 * math.log(0.04))
+    assert z.isfinite().all()
+
+
+def test_standardize_keeps_no_gradient() -> None:
+    layer = Standardize.fit(torch.randn(9, 2, requires_grad=True))
+    assert not layer.mean.requires_grad
 
 
 def test_batch_norm_running_averages_approach_the_moments_of_the_data() -> None:

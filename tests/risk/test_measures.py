@@ -1,5 +1,7 @@
 """Value at risk and expected shortfall: axioms, closed forms, sampling error."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -234,3 +236,8 @@ def test_other_arguments_are_checked(rng):
         student_t_var_es(np.nan, 1.0, df=4.0)
     with pytest.raises(ValueError, match="df 1: more than 1 degree"):
         student_t_var_es(0.0, 1.0, df=1)
+
+
+def test_student_t_of_infinite_degrees_of_freedom_is_gaussian():
+    t = student_t_var_es(0.1, 2.0, df=math.inf, level=0.975)
+    assert t == gaussian_var_es(0.1, 2.0, level=0.975)
