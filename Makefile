@@ -40,16 +40,16 @@ site-test: $(BUILT)  ## The built site in headless Chromium
 lab: $(READY)  ## Open JupyterLab
 	$(BIN)/jupyter lab
 
-# NB=chapters/02_flows/01_name, with or without a suffix. The code of the text is formatted first.
+# NB=chapters/02_flows/01_name, with or without a suffix. The code is formatted on the way.
 # --update keeps the identities of cells that did not change; no times and no version of Python are
 # stored: small differences in git.
 notebook: NAME = $(patsubst %.ipynb,%,$(patsubst %.myst.md,%,$(NB)))
 notebook: $(READY)  ## Write and execute one notebook from its text: make notebook NB=chapters/...
 	@test -n "$(NB)" || { echo "Say which: make notebook NB=chapters/02_flows/01_name"; exit 2; }
 	@test -f "$(NAME).myst.md" || { echo "There is no $(NAME).myst.md"; exit 2; }
-	$(BIN)/jupytext --quiet --pipe '$(BIN)/ruff format --stdin-filename chapters/cell.py -' \
-		"$(NAME).myst.md"
 	$(BIN)/jupytext --quiet --to ipynb --update --output "$(NAME).ipynb" "$(NAME).myst.md"
+	$(BIN)/ruff format --quiet "$(NAME).ipynb"
+	$(BIN)/jupytext --quiet --to md:myst --output "$(NAME).myst.md" "$(NAME).ipynb"
 	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace "$(NAME).ipynb" \
 		--ExecutePreprocessor.timeout=300 --ExecutePreprocessor.record_timing=False \
 		--ClearMetadataPreprocessor.enabled=True \
