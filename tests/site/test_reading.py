@@ -76,6 +76,24 @@ def test_code_is_copied(page: Page, base_url: str) -> None:
     assert copied.strip() == cell.locator("pre").inner_text().strip()
 
 
+def test_an_animation_waits_plays_stops_and_can_be_stepped(page: Page, base_url: str) -> None:
+    open_page(page, base_url + first_page_with(r'<div class="player"'))
+    player = page.locator(".player").first
+    picture, button = player.locator("img"), player.locator("button")
+    slider = player.locator("input")
+    last = slider.get_attribute("max")
+    still = picture.get_attribute("src")
+    assert slider.input_value() == "0"  # it does not move before it is asked to
+    button.click()
+    expect(button).to_have_text("Pause")
+    expect(button).to_have_text("Play", timeout=10_000)  # it stops at the end by itself
+    assert slider.input_value() == last
+    assert picture.get_attribute("src") != still
+    slider.focus()
+    page.keyboard.press("Home")
+    assert picture.get_attribute("src") == still
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS)
 def test_the_notebook_can_be_downloaded(path: str, page: Page, base_url: str) -> None:
     open_page(page, base_url + path)
