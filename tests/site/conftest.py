@@ -14,7 +14,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright, expect
 
 from tests.site.checks import SITE, PageReport, inspect
 
@@ -75,7 +75,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext
             args=list(FLAGS),
             reduced_motion="reduce",
         )
-        context.set_default_timeout(20_000)
+        # Generous: on a busy machine the API page takes long to typeset, and that is no fault.
+        context.set_default_timeout(120_000)
+        expect.set_options(timeout=60_000)
         yield context
         context.close()
 

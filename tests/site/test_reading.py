@@ -86,7 +86,7 @@ def test_an_animation_waits_plays_stops_and_can_be_stepped(page: Page, base_url:
     assert slider.input_value() == "0"  # it does not move before it is asked to
     button.click()
     expect(button).to_have_text("Pause")
-    expect(button).to_have_text("Play", timeout=10_000)  # it stops at the end by itself
+    expect(button).to_have_text("Play")  # it stops at the end by itself
     assert slider.input_value() == last
     assert picture.get_attribute("src") != still
     slider.focus()
