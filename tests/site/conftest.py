@@ -14,7 +14,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, sync_playwright, expect
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from tests.site.checks import SITE, PageReport, inspect
 
