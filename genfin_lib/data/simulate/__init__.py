@@ -5,7 +5,7 @@ Everything drawn here is simulated and is called so in every figure that shows i
 """
 
 from genfin_lib.data.simulate.factors import FactorSample, simulate_factors
-from genfin_lib.data.simulate.garch import GarchSample, simulate_garch
+from genfin_lib.data.simulate.garch import GarchSample, garch_kurtosis, simulate_garch
 from genfin_lib.data.simulate.multiscale import MultiscaleSample, simulate_multiscale
 from genfin_lib.data.simulate.regimes import RegimeSample, simulate_regimes
 
@@ -14,6 +14,7 @@ __all__ = [
     "GarchSample",
     "MultiscaleSample",
     "RegimeSample",
+    "garch_kurtosis",
     "simulate_factors",
     "simulate_garch",
     "simulate_multiscale",
