@@ -17,6 +17,7 @@ ALLOWED = {
     "training": {"batches", "checkpoints", "distributions"},
     "data": set(),
     "risk": set(),
+    "trading": set(),
     "plotting": {"training"},
     "flows": {"nn", "distributions"},
 }

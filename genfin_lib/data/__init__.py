@@ -7,6 +7,12 @@ fitted on the training part -> `windows` or `volatility_context` -> `to_tensor`.
 from genfin_lib.data.context import volatility_context
 from genfin_lib.data.returns import log_returns, portfolio_returns, simple_returns
 from genfin_lib.data.scaling import Standardizer, Winsorizer
+from genfin_lib.data.simulate import (
+    simulate_factors,
+    simulate_garch,
+    simulate_multiscale,
+    simulate_regimes,
+)
 from genfin_lib.data.snapshots import catalogue, load, provenance
 from genfin_lib.data.splits import chronological_split, window_ends, windows
 from genfin_lib.data.tensors import to_tensor
@@ -23,6 +29,10 @@ __all__ = [
     "portfolio_returns",
     "provenance",
     "simple_returns",
+    "simulate_factors",
+    "simulate_garch",
+    "simulate_multiscale",
+    "simulate_regimes",
     "to_tensor",
     "volatility_context",
     "window_ends",

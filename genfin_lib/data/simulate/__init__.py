@@ -1,0 +1,22 @@
+"""Simulated returns whose truth is known: labels, latent values and exact log-likelihood.
+
+A model trained on them can be scored against the truth, which no market ever shows.
+Everything drawn here is simulated and is called so in every figure that shows it.
+"""
+
+from genfin_lib.data.simulate.factors import FactorSample, simulate_factors
+from genfin_lib.data.simulate.garch import GarchSample, garch_kurtosis, simulate_garch
+from genfin_lib.data.simulate.multiscale import MultiscaleSample, simulate_multiscale
+from genfin_lib.data.simulate.regimes import RegimeSample, simulate_regimes
+
+__all__ = [
+    "FactorSample",
+    "GarchSample",
+    "MultiscaleSample",
+    "RegimeSample",
+    "garch_kurtosis",
+    "simulate_factors",
+    "simulate_garch",
+    "simulate_multiscale",
+    "simulate_regimes",
+]
