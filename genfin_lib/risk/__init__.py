@@ -3,6 +3,7 @@
 NumPy, SciPy, pandas and arch only: a risk figure does not care which model drew the sample.
 """
 
+from genfin_lib.risk.bands import compare_stylized_facts, hill_index, stylized_facts
 from genfin_lib.risk.measures import (
     expected_shortfall,
     expected_shortfall_standard_error,
@@ -12,7 +13,6 @@ from genfin_lib.risk.measures import (
     var_confidence_interval,
 )
 from genfin_lib.risk.scores import block_standard_error
-from genfin_lib.risk.stylized_facts import compare_stylized_facts, hill_index, stylized_facts
 
 __all__ = [
     "block_standard_error",
