@@ -3,6 +3,7 @@
 NumPy, SciPy, pandas and arch only: a risk figure does not care which model drew the sample.
 """
 
+from genfin_lib.risk.calibration import UniformityTest, pit_uniformity
 from genfin_lib.risk.comparison import (
     DieboldMarianoTest,
     ModelConfidenceSet,
@@ -14,11 +15,9 @@ from genfin_lib.risk.comparison import (
 from genfin_lib.risk.coverage import (
     CoverageTest,
     MarkovTest,
-    UniformityTest,
     christoffersen,
     dynamic_quantile,
     kupiec,
-    pit_uniformity,
     violation_rate,
     violations,
 )

@@ -90,10 +90,11 @@ def newey_west_standard_error(values: ArrayLike, *, lags: int | None = None) -> 
         + 2 \sum_{k=1}^{L} \bigl(1 - \tfrac{k}{L + 1}\bigr) \hat\gamma_k\Bigr)
 
     The falling weights keep it positive. Without `lags`,
-    :math:`L = \lfloor 4 (n/100)^{2/9} \rfloor`: 4 at 100 days, 8 at 3,000. Where losses depend over
-    months it is too small: compare `block_standard_error`. Source: W. K. Newey and K. D. West
-    (1987), A simple, positive semi-definite, heteroskedasticity and autocorrelation consistent
-    covariance matrix, Econometrica 55, https://doi.org/10.2307/1913610.
+    :math:`L = \lfloor 4 (n/100)^{2/9} \rfloor`: 4 at 100 days, 8 at 3,000. Where losses depend for
+    long it is too small (`diebold_mariano` at an autocorrelation of 0.8 and 500 days: 18 % of
+    equal forecasts rejected for a nominal 5 %): compare `block_standard_error`. Source: W. K.
+    Newey and K. D. West (1987), A simple, positive semi-definite, heteroskedasticity and
+    autocorrelation consistent covariance matrix, Econometrica 55, https://doi.org/10.2307/1913610.
 
     Args:
         values: Series in time order, `(n,)`.

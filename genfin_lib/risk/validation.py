@@ -32,7 +32,7 @@ def finite(values: ArrayLike, name: str) -> np.ndarray:
 def aligned(**inputs: ArrayLike) -> list[np.ndarray]:
     """The inputs as arrays of the shape of the first; scalars are spread over it.
 
-    Equal lengths are not enough: two pandas objects must also carry the same dates.
+    Equal lengths are not enough: two pandas objects must also carry the same dates and columns.
     """
     (first, reference), *rest = inputs.items()
     index = getattr(reference, "index", None)
@@ -50,6 +50,12 @@ def aligned(**inputs: ArrayLike) -> list[np.ndarray]:
             and not values.index.equals(index)
         ):
             raise ValueError(f"{first} and {name} carry different dates: reindex one to the other.")
+        if (
+            isinstance(reference, pd.DataFrame)
+            and isinstance(values, pd.DataFrame)
+            and not values.columns.equals(reference.columns)
+        ):
+            raise ValueError(f"{first} and {name} have different columns, or in another order.")
         arrays.append(np.broadcast_to(array, arrays[0].shape))
     return arrays
 
