@@ -79,14 +79,14 @@ def test_violation_is_a_loss_beyond_the_var_not_a_gain() -> None:
 
 
 def test_christoffersen_in_closed_form() -> None:
-    """Transitions counted by hand: 0001100100 twice, 20 days."""
-    pattern = [0, 0, 0, 1, 1, 0, 0, 1, 0, 0] * 2
+    """Transitions counted by hand, more into violations than out of them."""
+    pattern = [0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 1, 1]
     result = christoffersen(with_violations(pattern), 1.0, level=0.9)
-    assert result.transitions == ((9, 4), (4, 2))
-    p0, p1, p = 4 / 13, 2 / 6, 6 / 19
-    markov = 9 * np.log(1 - p0) + 4 * np.log(p0) + 4 * np.log(1 - p1) + 2 * np.log(p1)
-    pooled = 13 * np.log(1 - p) + 6 * np.log(p)
-    null = 13 * np.log(0.9) + 6 * np.log(0.1)
+    assert result.transitions == ((8, 4), (3, 4))
+    p0, p1, p = 4 / 12, 4 / 7, 8 / 19
+    markov = 8 * np.log(1 - p0) + 4 * np.log(p0) + 3 * np.log(1 - p1) + 4 * np.log(p1)
+    pooled = 11 * np.log(1 - p) + 8 * np.log(p)
+    null = 11 * np.log(0.9) + 8 * np.log(0.1)
     assert result.independence_statistic == pytest.approx(2 * (markov - pooled))
     assert result.statistic == pytest.approx(2 * (markov - null))
     assert result.p_value == pytest.approx(np.exp(-result.statistic / 2))  # chi-squared, 2 df
@@ -162,6 +162,8 @@ def test_pit_uniformity_is_the_largest_distance() -> None:
     result = pit_uniformity([0.25] * 10 + [0.75] * 10)
     assert result.statistic == pytest.approx(0.25)
     assert result.observations == 20
+    for value in (0.1, 0.9):  # on either side
+        assert pit_uniformity([value] * 20).statistic == pytest.approx(0.9)
 
 
 # Size: at 5 %, shares of right models rejected in 8,000 runs of 1,000 days. Where it differs from
