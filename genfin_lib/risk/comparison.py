@@ -141,7 +141,7 @@ def diebold_mariano(
         lags: Autocovariances; automatic if not given.
 
     Returns:
-        Statistic (*negative: the first is better*), p-value, mean difference and its error.
+        Statistic (*negative when the first is better*), p-value, mean difference and its error.
 
     Raises:
         ValueError: NaN, shapes or dates that differ, fewer than 20 days, or losses that differ by a
