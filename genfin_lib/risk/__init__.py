@@ -4,6 +4,24 @@ NumPy, SciPy, pandas and arch only: a risk figure does not care which model drew
 """
 
 from genfin_lib.risk.bands import compare_stylized_facts, hill_index, stylized_facts
+from genfin_lib.risk.calibration import UniformityTest, pit_uniformity
+from genfin_lib.risk.comparison import (
+    DieboldMarianoTest,
+    ModelConfidenceSet,
+    block_standard_error,
+    diebold_mariano,
+    model_confidence_set,
+    newey_west_standard_error,
+)
+from genfin_lib.risk.coverage import (
+    CoverageTest,
+    MarkovTest,
+    christoffersen,
+    dynamic_quantile,
+    kupiec,
+    violation_rate,
+    violations,
+)
 from genfin_lib.risk.measures import (
     expected_shortfall,
     expected_shortfall_standard_error,
@@ -12,17 +30,47 @@ from genfin_lib.risk.measures import (
     value_at_risk,
     var_confidence_interval,
 )
-from genfin_lib.risk.scores import block_standard_error
+from genfin_lib.risk.scores import bits_per_dimension, crps, fz0_loss, pinball_loss
+from genfin_lib.risk.shortfall import (
+    AcerbiSzekelyTest,
+    ShortfallTest,
+    acerbi_szekely,
+    acerbi_szekely_critical_value,
+    exceedance_residuals,
+)
 
 __all__ = [
+    "AcerbiSzekelyTest",
+    "CoverageTest",
+    "DieboldMarianoTest",
+    "MarkovTest",
+    "ModelConfidenceSet",
+    "ShortfallTest",
+    "UniformityTest",
+    "acerbi_szekely",
+    "acerbi_szekely_critical_value",
+    "bits_per_dimension",
     "block_standard_error",
+    "christoffersen",
     "compare_stylized_facts",
+    "crps",
+    "diebold_mariano",
+    "dynamic_quantile",
+    "exceedance_residuals",
     "expected_shortfall",
     "expected_shortfall_standard_error",
+    "fz0_loss",
     "gaussian_var_es",
     "hill_index",
+    "kupiec",
+    "model_confidence_set",
+    "newey_west_standard_error",
+    "pinball_loss",
+    "pit_uniformity",
     "student_t_var_es",
     "stylized_facts",
     "value_at_risk",
     "var_confidence_interval",
+    "violation_rate",
+    "violations",
 ]

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from genfin_lib.risk.validation import fraction
+
 
 def value_at_risk(returns: ArrayLike, *, level: float = 0.99, axis: int = 0) -> float | np.ndarray:
     r"""The loss that is exceeded with probability `1 - level` at most: an empirical quantile.
@@ -98,7 +100,7 @@ def var_confidence_interval(
         ValueError: level or confidence outside (0, 1), NaN, more than one dimension, or
             a sample too small to have an order statistic on either side.
     """
-    alpha, half = 1 - _fraction(level, "level"), (1 - _fraction(confidence, "confidence")) / 2
+    alpha, half = 1 - fraction(level, "level"), (1 - fraction(confidence, "confidence")) / 2
     x = _sample(returns, 0)
     if x.ndim != 1:
         raise ValueError(f"returns of shape {x.shape}: give one series of shape (n,) at a time.")
@@ -167,7 +169,7 @@ def gaussian_var_es(
     Raises:
         ValueError: level outside (0, 1), or sd not positive, or NaN.
     """
-    alpha = 1 - _fraction(level, "level")
+    alpha = 1 - fraction(level, "level")
     mu, sigma = _location_scale(mean, sd, "sd")
     z = stats.norm.ppf(alpha)
     return -(mu + sigma * z), -mu + sigma * stats.norm.pdf(z) / alpha
@@ -198,7 +200,7 @@ def student_t_var_es(
     Raises:
         ValueError: level outside (0, 1), scale not positive, NaN, or df not above 1.
     """
-    alpha = 1 - _fraction(level, "level")
+    alpha = 1 - fraction(level, "level")
     if math.isinf(df):
         return gaussian_var_es(location, scale, level=level)
     mu, sigma = _location_scale(location, scale, "scale")
@@ -211,7 +213,7 @@ def student_t_var_es(
 
 def _tail(returns: ArrayLike, level: float, axis: int) -> tuple[np.ndarray, int, float]:
     """Sorted returns with the sample first, rank of the quantile, and n * (1 - level)."""
-    alpha = 1 - _fraction(level, "level")
+    alpha = 1 - fraction(level, "level")
     ordered = _sample(returns, axis)
     # 1000 * (1 - 0.99) is 10.000000000000009 in floating point: its ceiling would be 11.
     mass = round(len(ordered) * alpha, 8)
@@ -235,12 +237,6 @@ def _sample(returns: ArrayLike, axis: int) -> np.ndarray:
             "drop or repair them first."
         )
     return np.sort(np.moveaxis(x, axis, 0), axis=0)
-
-
-def _fraction(value: float, name: str) -> float:
-    if not 0 < value < 1:
-        raise ValueError(f"{name} {value}: must lie strictly between 0 and 1; write 0.99, not 99.")
-    return value
 
 
 def _location_scale(
