@@ -8,6 +8,11 @@ from genfin_lib.data.context import volatility_context
 from genfin_lib.data.returns import log_returns, portfolio_returns, simple_returns
 from genfin_lib.data.scaling import Standardizer, Winsorizer
 from genfin_lib.data.simulate import (
+    FactorSample,
+    GarchSample,
+    MultiscaleSample,
+    RegimeSample,
+    garch_kurtosis,
     simulate_factors,
     simulate_garch,
     simulate_multiscale,
@@ -19,11 +24,16 @@ from genfin_lib.data.tensors import to_tensor
 from genfin_lib.data.toys import HalfMoons
 
 __all__ = [
+    "FactorSample",
+    "GarchSample",
     "HalfMoons",
+    "MultiscaleSample",
+    "RegimeSample",
     "Standardizer",
     "Winsorizer",
     "catalogue",
     "chronological_split",
+    "garch_kurtosis",
     "load",
     "log_returns",
     "portfolio_returns",
