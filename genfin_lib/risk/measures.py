@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from genfin_lib.risk.validation import fraction
+from genfin_lib.risk.validation import finite, fraction
 
 
 def value_at_risk(returns: ArrayLike, *, level: float = 0.99, axis: int = 0) -> float | np.ndarray:
@@ -229,13 +229,7 @@ def _sample(returns: ArrayLike, axis: int) -> np.ndarray:
     x = np.asarray(returns, dtype=np.float64)
     if x.ndim == 0 or x.size == 0:
         raise ValueError(f"returns of shape {x.shape}: a sample of shape (n, ...) is needed.")
-    bad = ~np.isfinite(x)
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(
-            f"returns hold {int(bad.sum())} NaN or infinite values, first at position {where}: "
-            "drop or repair them first."
-        )
+    x = finite(x, "returns")
     return np.sort(np.moveaxis(x, axis, 0), axis=0)
 
 

@@ -24,7 +24,7 @@ def finite(values: ArrayLike, name: str) -> np.ndarray:
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
             f"{name} hold {int(bad.sum())} NaN or infinite values, first at position {where}: "
-            "drop those days in every input first."
+            "drop or repair them first, in every input alike."
         )
     return array
 
