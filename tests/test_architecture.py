@@ -20,6 +20,7 @@ ALLOWED = {
     "trading": set(),
     "plotting": {"training"},
     "flows": {"nn", "distributions"},
+    "applications": {"data", "risk"},
 }
 
 

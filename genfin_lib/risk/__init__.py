@@ -1,6 +1,6 @@
 """Risk: measures of loss, forecasts of them, and tests of the forecasts.
 
-NumPy, SciPy, pandas and arch only: a risk figure does not care which model drew the sample.
+NumPy, SciPy, pandas, arch and joblib only: a risk figure does not care which model drew the sample.
 """
 
 from genfin_lib.risk.bands import compare_stylized_facts, hill_index, stylized_facts
@@ -22,6 +22,16 @@ from genfin_lib.risk.coverage import (
     violation_rate,
     violations,
 )
+from genfin_lib.risk.evaluation import backtest_forecasts, joint_coverage, score_forecasts
+from genfin_lib.risk.forecasters import (
+    Ewma,
+    FilteredHistoricalSimulation,
+    Forecaster,
+    Garch,
+    Gaussian,
+    HistoricalSimulation,
+    PeaksOverThreshold,
+)
 from genfin_lib.risk.measures import (
     expected_shortfall,
     expected_shortfall_standard_error,
@@ -30,6 +40,7 @@ from genfin_lib.risk.measures import (
     value_at_risk,
     var_confidence_interval,
 )
+from genfin_lib.risk.predictive import LocationScale, PredictiveDistribution
 from genfin_lib.risk.scores import bits_per_dimension, crps, fz0_loss, pinball_loss
 from genfin_lib.risk.shortfall import (
     AcerbiSzekelyTest,
@@ -38,17 +49,28 @@ from genfin_lib.risk.shortfall import (
     acerbi_szekely_critical_value,
     exceedance_residuals,
 )
+from genfin_lib.risk.walk_forward import walk_forward
 
 __all__ = [
     "AcerbiSzekelyTest",
     "CoverageTest",
     "DieboldMarianoTest",
+    "Ewma",
+    "FilteredHistoricalSimulation",
+    "Forecaster",
+    "Garch",
+    "Gaussian",
+    "HistoricalSimulation",
+    "LocationScale",
     "MarkovTest",
     "ModelConfidenceSet",
+    "PeaksOverThreshold",
+    "PredictiveDistribution",
     "ShortfallTest",
     "UniformityTest",
     "acerbi_szekely",
     "acerbi_szekely_critical_value",
+    "backtest_forecasts",
     "bits_per_dimension",
     "block_standard_error",
     "christoffersen",
@@ -62,15 +84,18 @@ __all__ = [
     "fz0_loss",
     "gaussian_var_es",
     "hill_index",
+    "joint_coverage",
     "kupiec",
     "model_confidence_set",
     "newey_west_standard_error",
     "pinball_loss",
     "pit_uniformity",
+    "score_forecasts",
     "student_t_var_es",
     "stylized_facts",
     "value_at_risk",
     "var_confidence_interval",
     "violation_rate",
     "violations",
+    "walk_forward",
 ]

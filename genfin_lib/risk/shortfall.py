@@ -11,6 +11,9 @@ from scipy import stats
 from genfin_lib.risk.measures import student_t_var_es
 from genfin_lib.risk.validation import aligned, finite, forecasts, fraction
 
+# Fewer exceedance residuals have no t-statistic worth comparing.
+LEAST_VIOLATIONS = 5
+
 
 @dataclass(frozen=True)
 class ShortfallTest:
@@ -201,10 +204,10 @@ def exceedance_residuals(
         raise ValueError("volatility must be positive on every day.")
     hit = x < -v
     count = int(hit.sum())
-    if count < 5:
+    if count < LEAST_VIOLATIONS:
         raise ValueError(
-            f"{count} violations at level {level}: at least 5 are needed. Take a longer period or "
-            "a lower level, or `acerbi_szekely`, whose Z2 needs none."
+            f"{count} violations at level {level}: at least {LEAST_VIOLATIONS} are needed. Take a "
+            "longer period or a lower level, or `acerbi_szekely`, whose Z2 needs none."
         )
     residuals = ((-x - e) / scale)[hit]
     picks = np.random.default_rng(seed).integers(count, size=(draws, count))

@@ -1,0 +1,95 @@
+"""One protocol for every risk forecast of the book, so that tables can be laid side by side.
+
+The S&P 500 and 20 stocks, daily **percent** log returns; forecasts of 3,000 days from 2011-01-28 to
+2022-12-28; parameters refitted every 250 days; choices made on 2007-2010 only. The stocks
+were picked because they lived: they are survivors.
+"""
+
+import pandas as pd
+
+from genfin_lib.data import load, log_returns
+from genfin_lib.risk import (
+    backtest_forecasts,
+    diebold_mariano,
+    model_confidence_set,
+    score_forecasts,
+)
+
+INPUTS = ("sp500_index", "sp500_stocks")
+SELECTION_START = "2007-01-03"
+START = "2011-01-28"
+REFIT_EVERY = 250
+LEVELS = (0.99, 0.975, 0.95)
+
+
+def protocol_returns() -> pd.DataFrame:
+    """Daily percent log returns of the index, first column, and the 20 stocks."""
+    return 100 * log_returns(pd.concat([load(name) for name in INPUTS], axis=1, join="inner"))
+
+
+def series_table(forecasts: pd.DataFrame, *, draws: int = 1000, n_jobs: int = 1) -> pd.DataFrame:
+    """Losses and p-values of each model on each series, at each level.
+
+    Args:
+        forecasts: Tables of `walk_forward`, one below the other.
+        draws: As for `backtest_forecasts`.
+        n_jobs: Processes.
+
+    Returns:
+        ``model, level, series``, then ``hit_rate, pinball, fz0, nll`` (means over days), then the
+        p-values of `backtest_forecasts`.
+    """
+    keys = ["model", "level", "series"]
+    means = (
+        score_forecasts(forecasts)
+        .groupby(keys, sort=False)[["hit", "pinball", "fz0", "nll"]]
+        .mean()
+        .rename(columns={"hit": "hit_rate"})
+    )
+    return means.join(backtest_forecasts(forecasts, draws=draws, n_jobs=n_jobs)).reset_index()
+
+
+def panel_table(forecasts: pd.DataFrame, *, reference: str, draws: int = 2000) -> pd.DataFrame:
+    """Means over all series, compared day by day with a reference model.
+
+    Args:
+        forecasts: Tables of `walk_forward`, one below the other.
+        reference: Name of the model that the others are tested against.
+        draws: Bootstrap samples of the confidence set.
+
+    Returns:
+        For each level and model: mean ``hit_rate, pinball, fz0, nll``; ``fz0_dm`` and ``nll_dm``,
+        the panel Diebold-Mariano statistics against the reference (negative: better than it); and
+        ``mcs_p``, the p-value in the panel confidence set of FZ0: in the 90 % set above 0.10.
+
+    Raises:
+        ValueError: an unknown reference.
+    """
+    scored = score_forecasts(forecasts)
+    if reference not in set(scored["model"]):
+        raise ValueError(f"no forecasts of {reference!r}: choose one of {set(scored['model'])}.")
+    tables = []
+    for level, part in scored.groupby("level", sort=False):
+        fz0, nll = (
+            part.pivot_table(loss, "date", "model", dropna=False) for loss in ("fz0", "nll")
+        )
+        p_values = model_confidence_set(fz0, draws=draws).p_values
+        means = part.groupby("model", sort=False)[["hit", "pinball", "fz0", "nll"]].mean()
+        others = [name for name in means.index if name != reference]
+        dense = [name for name in others if nll[name].notna().all()]
+        tables.append(
+            means.rename(columns={"hit": "hit_rate"})
+            .assign(
+                fz0_dm=pd.Series(
+                    {name: diebold_mariano(fz0[name], fz0[reference]).statistic for name in others}
+                ),
+                nll_dm=pd.Series(
+                    {name: diebold_mariano(nll[name], nll[reference]).statistic for name in dense}
+                ),
+                mcs_p=pd.Series(p_values),
+                level=level,
+            )
+            .reset_index()
+        )
+    table = pd.concat(tables, ignore_index=True)
+    return table[["model", "level", *table.columns.drop(["model", "level"])]]

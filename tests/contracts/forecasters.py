@@ -1,0 +1,48 @@
+"""Every forecaster of the library, by a readable name.
+
+To put a new one under the contract, add a line.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from arch.univariate import SkewStudent, StudentsT
+
+from genfin_lib.data import simulate_garch
+from genfin_lib.risk import (
+    Ewma,
+    FilteredHistoricalSimulation,
+    Forecaster,
+    Garch,
+    Gaussian,
+    HistoricalSimulation,
+    PeaksOverThreshold,
+)
+
+FORECASTERS: dict[str, Callable[[], Forecaster]] = {
+    "Gaussian": Gaussian,
+    "historical simulation": HistoricalSimulation,
+    "EWMA": Ewma,
+    "EWMA, fast": lambda: Ewma(decay=0.8),
+    "GARCH": Garch,
+    "GARCH-t": lambda: Garch(innovations=StudentsT),
+    "GJR skew-t": lambda: Garch(innovations=SkewStudent, asymmetric=True),
+    "EWMA, FHS": lambda: FilteredHistoricalSimulation(Ewma()),
+    "GJR, FHS": lambda: FilteredHistoricalSimulation(Garch(asymmetric=True)),
+    "EWMA, EVT": lambda: PeaksOverThreshold(Ewma()),
+    "GJR, EVT": lambda: PeaksOverThreshold(Garch(asymmetric=True)),
+}
+WITH_DENSITY = ("Gaussian", "EWMA", "EWMA, fast", "GARCH", "GARCH-t", "GJR skew-t")
+
+
+def market(days: int = 500, series: int = 2, *, seed: int = 0) -> pd.DataFrame:
+    """Simulated GARCH-t returns in percent, one column a series, on business days."""
+    columns = {
+        f"series {s}": 100 * simulate_garch(days, seed=100 * seed + s).returns
+        for s in range(series)
+    }
+    return pd.DataFrame(
+        {name: np.asarray(x) for name, x in columns.items()},
+        index=pd.bdate_range("2015-01-01", periods=days, name="date"),
+    )

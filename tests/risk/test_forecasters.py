@@ -1,0 +1,200 @@
+"""Forecasters against recursions by hand, arch's own forecasts, closed forms and known truth."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from arch import arch_model
+from arch.univariate import Normal, SkewStudent, StudentsT
+from scipy import stats
+from scipy.integrate import quad
+
+from genfin_lib.data import simulate_garch
+from genfin_lib.risk import (
+    Ewma,
+    FilteredHistoricalSimulation,
+    Garch,
+    Gaussian,
+    HistoricalSimulation,
+    LocationScale,
+    PeaksOverThreshold,
+    expected_shortfall,
+    gaussian_var_es,
+    student_t_var_es,
+    value_at_risk,
+)
+from genfin_lib.risk.innovations import Empirical, Parametric, ParetoTails
+from tests.contracts.forecasters import market
+
+
+def test_gaussian_is_the_closed_form_of_the_window() -> None:
+    history = market()
+    law = Gaussian().fit(history).forecast(history)
+    var, es = gaussian_var_es(history.mean(), history.std(), level=0.99)
+    np.testing.assert_allclose(-law.quantile(0.01), var, rtol=1e-12)
+    np.testing.assert_allclose(law.expected_shortfall(level=0.99), es, rtol=1e-12)
+
+
+def test_historical_simulation_is_the_empirical_measure_of_the_window() -> None:
+    history = market(500)
+    law = HistoricalSimulation().fit(history).forecast(history)
+    for level in (0.99, 0.975, 0.95):
+        np.testing.assert_allclose(-law.quantile(1 - level), value_at_risk(history, level=level))
+        np.testing.assert_allclose(
+            law.expected_shortfall(level=level), expected_shortfall(history, level=level)
+        )
+
+
+def test_standardised_student_t_is_the_closed_form() -> None:
+    df = 4.5
+    law = Parametric(StudentsT(), np.array([df]))
+    var, es = student_t_var_es(0.0, np.sqrt((df - 2) / df), df=df, level=0.975)
+    assert law.quantile(np.array([0.025]))[0] == pytest.approx(-var, rel=1e-9)
+    assert law.expected_shortfall(level=0.975) == pytest.approx(es, rel=1e-7)
+
+
+@pytest.mark.parametrize("df", [2.2, 4.0, 299.0])
+def test_skew_t_shortfall_is_its_partial_moment(df: float) -> None:
+    law = Parametric(SkewStudent(), np.array([df, -0.2]))
+    beyond = quad(lambda x: x * np.exp(law.log_prob(x)), -np.inf, law.quantile(0.01), limit=500)[0]
+    assert law.expected_shortfall(level=0.99) == pytest.approx(-beyond / 0.01, rel=1e-5)
+
+
+def test_ewma_is_its_recursion() -> None:
+    x = market(200, 1).to_numpy()[:, 0]
+    decay, weights, total = 0.9, 0.0, 0.0
+    volatility = []
+    for shock in x:
+        total, weights = decay * total + shock**2, decay * weights + 1
+        volatility.append(np.sqrt(total / weights))
+    residuals, location, scale = Ewma(decay=decay, burn_in=50).filter(pd.DataFrame(x))
+    assert location == 0
+    assert scale[0] == pytest.approx(volatility[-1], rel=1e-12)
+    np.testing.assert_allclose(residuals[:, 0], x[50:] / volatility[49:-1], rtol=1e-10)
+
+
+@pytest.mark.parametrize("asymmetric", [False, True])
+@pytest.mark.parametrize(
+    ("innovations", "name"), [(Normal, "normal"), (StudentsT, "t"), (SkewStudent, "skewt")]
+)
+def test_garch_forecasts_what_arch_forecasts(asymmetric: bool, innovations, name: str) -> None:
+    history = market(800, 1)
+    law = Garch(innovations=innovations, asymmetric=asymmetric).fit(history).forecast(history)
+    x = history.iloc[:, 0]
+    theirs = arch_model(x / x.std(ddof=0), o=int(asymmetric), dist=name, rescale=False).fit(
+        disp="off"
+    )
+    forecast = theirs.forecast(horizon=1)
+    unit = x.std(ddof=0)
+    assert law.location[0] == pytest.approx(unit * forecast.mean.iloc[-1, 0], abs=1e-9)
+    assert law.scale[0] == pytest.approx(unit * np.sqrt(forecast.variance.iloc[-1, 0]), rel=1e-9)
+    quantile = theirs.model.distribution.ppf([0.01], theirs.params.iloc[4 + int(asymmetric) :])
+    expected = law.location[0] + law.scale[0] * quantile[0]
+    assert law.quantile(0.01)[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_garch_residuals_are_those_of_arch() -> None:
+    history = market(800, 1)
+    residuals = Garch(asymmetric=True).fit(history).filter(history).residuals
+    x = history.iloc[:, 0]
+    theirs = arch_model(x / x.std(ddof=0), o=1, rescale=False).fit(disp="off").std_resid
+    # The first variance is guessed from shocks around the fitted mean here and around the sample
+    # mean there; the difference dies out.
+    np.testing.assert_allclose(residuals[300:, 0], theirs[300:], atol=1e-9)
+
+
+def test_garch_t_comes_close_to_the_true_volatility_and_tail() -> None:
+    sample = simulate_garch(6000, seed=5)
+    past, later = sample.returns[:5000], sample.returns[:5600]
+    model = Garch(innovations=StudentsT).fit(pd.DataFrame({"x": past}))
+    law = model.forecast(pd.DataFrame({"x": later}))
+    assert law.scale[0] == pytest.approx(sample.volatility[5600], rel=0.05)
+
+
+def test_filtered_simulation_replays_scaled_residuals() -> None:
+    history = market()
+    ewma = Ewma()
+    residuals, _, scale = ewma.filter(history)
+    law = FilteredHistoricalSimulation(ewma).fit(history).forecast(history)
+    np.testing.assert_allclose(
+        law.expected_shortfall(level=0.95), scale * expected_shortfall(residuals, level=0.95)
+    )
+
+
+@pytest.mark.parametrize("df", [3.0, 6.0])
+def test_pareto_tails_reach_where_the_sample_ends(df: float) -> None:
+    x = stats.t.rvs(df, size=20_000, random_state=1)
+    law = ParetoTails(x)
+    for u in (1e-3, 1e-4):
+        assert law.quantile(np.array([u]))[0] == pytest.approx(stats.t.ppf(u, df), rel=0.25)
+        assert law.quantile(np.array([1 - u]))[0] == pytest.approx(-stats.t.ppf(u, df), rel=0.25)
+    assert law.quantile(np.array([1e-6]))[0] < x.min()
+    assert law.lower[1] == pytest.approx(1 / df, abs=0.15)
+
+
+def test_pareto_tails_are_exact_on_quantiles_of_a_pareto_law() -> None:
+    shape, scale, n = 0.25, 0.6, 2000
+    excess = stats.genpareto.ppf((np.arange(n) + 0.5) / n, shape, scale=scale)
+    x = np.concatenate([-1.0 - excess, np.linspace(-1, 1, 16_001), 1.0 + excess])
+    law = ParetoTails(x)
+    assert law.lower[1] == pytest.approx(shape, abs=0.01)
+    # VaR and ES of McNeil and Frey's formulas with the true parameters.
+    tail = 0.01 / law.share
+    var = 1 + scale / shape * (tail**-shape - 1)
+    assert -law.quantile(np.array([0.01]))[0] == pytest.approx(var, rel=0.01)
+    es = (var + scale - shape) / (1 - shape)
+    assert law.expected_shortfall(level=0.99) == pytest.approx(es, rel=0.01)
+
+
+def test_pareto_law_is_one_law() -> None:
+    law = ParetoTails(stats.t.rvs(4, size=1000, random_state=0))
+    at = np.array([-law.lower[0], law.upper[0]])
+    below, above = law.cdf(at - 1e-9), law.cdf(at + 1e-9)
+    np.testing.assert_allclose(below, above, atol=1.5e-3)
+    # Across the end of the tail ES moves on without a jump.
+    es = [law.expected_shortfall(level=1 - law.share + d) for d in (-1e-6, 1e-6)]
+    assert es[0] == pytest.approx(es[1], rel=1e-4)
+
+
+def test_tail_without_mean_has_infinite_shortfall() -> None:
+    x = stats.genpareto.rvs(1.5, size=4000, random_state=0)
+    assert ParetoTails(-x).expected_shortfall(level=0.99) == np.inf
+
+
+def test_pareto_tails_need_a_tail() -> None:
+    with pytest.raises(ValueError, match="10 values lie in a tail"):
+        ParetoTails(np.arange(100.0))
+    with pytest.raises(ValueError, match=r"share 0\.6"):
+        ParetoTails(np.arange(1000.0), share=0.6)
+    flat = np.concatenate([np.full(500, -1.0), np.arange(500.0)])
+    with pytest.raises(ValueError, match="no excess to fit"):
+        ParetoTails(flat, share=0.1)
+
+
+def test_models_must_be_fitted_and_asked_about_their_own_series() -> None:
+    history = market()
+    for model in (Garch(), PeaksOverThreshold(Ewma())):
+        with pytest.raises(ValueError, match=r"call fit\(history\) first"):
+            model.forecast(history)
+    with pytest.raises(ValueError, match="same series in the same order"):
+        Garch().fit(history).forecast(history.iloc[:, ::-1])
+
+
+def test_location_scale_says_what_is_wrong() -> None:
+    one = [Empirical(np.arange(5.0))]
+    with pytest.raises(ValueError, match="2 locations, 2 scales and 1 innovations"):
+        LocationScale(np.zeros(2), np.ones(2), one)
+    with pytest.raises(ValueError, match="positive scales"):
+        LocationScale(np.zeros(1), np.zeros(1), one)
+    law = LocationScale(np.zeros(1), np.ones(1), one)
+    with pytest.raises(ValueError, match="strictly between 0 and 1"):
+        law.quantile(1.0)
+    with pytest.raises(ValueError, match="for 1 series"):
+        law.cdf(np.zeros(3))
+
+
+def test_empirical_quantile_is_the_inverse_of_its_distribution_function() -> None:
+    law = Empirical(np.array([3.0, 1.0, 2.0, 2.0]))
+    np.testing.assert_array_equal(
+        law.quantile(np.array([0.1, 0.25, 0.26, 0.75, 0.76, 1.0])), [1, 1, 2, 2, 3, 3]
+    )
+    np.testing.assert_array_equal(law.cdf(np.array([0.5, 1, 2, 2.5, 3])), [0, 0.25, 0.75, 0.75, 1])
