@@ -32,6 +32,14 @@ COLORS = {
     "RealNVP": "#0072B2",
     "RealNVP-t": "#882255",
     "band": "#BBBBBB",
+    "EWMA": "#E69F00",
+    "EWMA, FHS": "#999933",
+    "GARCH": "#AA4499",
+    "GARCH-t": "#44AA99",
+    "GJR, FHS": "#6699CC",
+    "GJR, EVT": "#117733",
+    "EVT": "#117733",
+    "GJR skew-t": "#332288",
 }
 
 

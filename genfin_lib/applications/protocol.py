@@ -36,17 +36,23 @@ def series_table(forecasts: pd.DataFrame, *, draws: int = 1000, n_jobs: int = 1)
         n_jobs: Processes.
 
     Returns:
-        ``model, level, series``, then ``hit_rate, pinball, fz0, nll`` (means over days), then the
-        p-values of `backtest_forecasts`.
+        ``model, level, series``, then ``hit_rate, pinball, fz0, nll`` (means over days), the
+        p-values of `backtest_forecasts`, and ``mcs_p``, the p-value in the confidence set of FZ0 on
+        this series alone, of which there is hardly any use: see the chapter.
     """
     keys = ["model", "level", "series"]
-    means = (
-        score_forecasts(forecasts)
-        .groupby(keys, sort=False)[["hit", "pinball", "fz0", "nll"]]
-        .mean()
-        .rename(columns={"hit": "hit_rate"})
-    )
-    return means.join(backtest_forecasts(forecasts, draws=draws, n_jobs=n_jobs)).reset_index()
+    scored = score_forecasts(forecasts)
+    means = scored.groupby(keys, sort=False)[["hit", "pinball", "fz0", "nll"]].mean()
+    alone = {
+        key: model_confidence_set(part.pivot(index="date", columns="model", values="fz0")).p_values
+        for key, part in scored.groupby(["level", "series"], sort=False)
+    }
+    in_set = pd.Series(
+        {(model, *key): p for key, found in alone.items() for model, p in found.items()},
+        name="mcs_p",
+    ).rename_axis(keys)
+    tests = backtest_forecasts(forecasts, draws=draws, n_jobs=n_jobs)
+    return means.rename(columns={"hit": "hit_rate"}).join([tests, in_set]).reset_index()
 
 
 def panel_table(forecasts: pd.DataFrame, *, reference: str, draws: int = 2000) -> pd.DataFrame:
