@@ -18,7 +18,7 @@ SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _
 	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test site-test lab notebook clean
+.PHONY: help book test site-test lab notebook baselines clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -57,6 +57,9 @@ notebook: $(READY)  ## Write and execute one notebook from its text: make notebo
 		--ClearMetadataPreprocessor.preserve_cell_metadata_mask mystnb \
 		--ClearMetadataPreprocessor.preserve_nb_metadata_mask kernelspec \
 		--ClearMetadataPreprocessor.preserve_nb_metadata_mask jupytext
+
+baselines: $(READY)  ## Forecast and judge every classical model over the whole protocol
+	$(BIN)/python -m genfin_lib.applications.baselines
 
 clean:  ## Remove what was built, and the environment
 	rm -rf _build .venv
