@@ -12,13 +12,15 @@ export OPENBLAS_NUM_THREADS := 1
 
 # Named after the lock, so that a second run does nothing and a changed lock reinstalls.
 READY := .venv/ready-$(shell cksum < requirements.txt | tr " " "-")
+BENCH_LOCK := tests/benchmarks/requirements.txt
+BENCH_READY := .venv-bench/ready-$(shell cksum < $(BENCH_LOCK) | tr " " "-")
 # Touched only when a build ended without a warning.
 BUILT := _build/built
 SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _sphinx \
 	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test site-test lab notebook baselines clean
+.PHONY: help book test site-test lab notebook baselines bench clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -61,8 +63,13 @@ notebook: $(READY)  ## Write and execute one notebook from its text: make notebo
 baselines: $(READY)  ## Forecast and judge every classical model over the whole protocol
 	$(BIN)/python -m genfin_lib.applications.baselines
 
-clean:  ## Remove what was built, and the environment
-	rm -rf _build .venv
+# CSV=data/results/bench_flows.csv writes the table there too. A script and no test: a busy machine
+# must not fail anyone's build.
+bench: $(BENCH_READY)  ## Our flows timed against zuko, nflows and normflows, in minutes
+	.venv-bench/bin/python -W ignore -m tests.benchmarks.bench_flows $(if $(CSV),--csv $(CSV))
+
+clean:  ## Remove what was built, and the environments
+	rm -rf _build .venv .venv-bench
 
 $(READY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -71,6 +78,12 @@ $(READY):
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --requirement requirements.txt
 	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(BENCH_READY):
+	$(PYTHON) -m venv --clear .venv-bench
+	@echo "Installing the peers; the log is .venv-bench/install.log"
+	.venv-bench/bin/pip install --requirement $(BENCH_LOCK) > .venv-bench/install.log 2>&1
 	@touch $@
 
 # A page that left the table of contents must leave the site too, and Sphinx repeats no warning

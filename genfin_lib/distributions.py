@@ -2,6 +2,8 @@
 
 A base is a module (it may hold learnable parameters) whose call returns a
 :class:`torch.distributions.Distribution` over vectors: ``base().log_prob(z)`` has shape ``(N,)``.
+A base of independent features may also have ``cdf(z)`` and ``icdf(u)``, feature by feature: they
+give one-dimensional flows their exact distribution function and quantiles.
 """
 
 import math
@@ -10,6 +12,7 @@ from contextlib import contextmanager
 
 import torch
 from scipy.optimize import minimize_scalar
+from scipy.special import stdtr, stdtrit
 from torch import Tensor, nn
 from torch.distributions import Gamma, Independent, Normal
 from torch.distributions import StudentT as UnivariateStudentT
@@ -54,6 +57,14 @@ class StandardNormal(nn.Module):
         """Return the distribution, with event shape ``(features,)``."""
         normal = Normal(self.zero, torch.ones_like(self.zero), validate_args=False)
         return Independent(normal, 1, validate_args=False)
+
+    def cdf(self, z: Tensor) -> Tensor:
+        """Distribution function of each feature, shape as ``z``."""
+        return torch.special.ndtr(z)
+
+    def icdf(self, u: Tensor) -> Tensor:
+        """Quantile of each feature at levels ``u`` in (0, 1), shape as ``u``."""
+        return torch.special.ndtri(u)
 
 
 class StudentT(nn.Module):
@@ -107,6 +118,18 @@ class StudentT(nn.Module):
     def forward(self) -> Independent:
         """Return the distribution, with event shape ``(features,)``."""
         return Independent(UnivariateStudentT(self.df, validate_args=False), 1, validate_args=False)
+
+    # torch has neither function for Student-t; SciPy's carry no gradient, nor does inference
+    # need one.
+    @torch.no_grad()
+    def cdf(self, z: Tensor) -> Tensor:
+        """Distribution function of each feature, shape as ``z``."""
+        return z.new_tensor(stdtr(self.df.cpu().numpy(), z.cpu().numpy()))
+
+    @torch.no_grad()
+    def icdf(self, u: Tensor) -> Tensor:
+        """Quantile of each feature at levels ``u`` in (0, 1), shape as ``u``."""
+        return u.new_tensor(stdtrit(self.df.cpu().numpy(), u.cpu().numpy()))
 
 
 class MultivariateStudentT(nn.Module):

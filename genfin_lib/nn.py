@@ -1,10 +1,12 @@
 """Neural networks shared by every model of the book. No probability here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class MLP(nn.Sequential):
@@ -39,6 +41,137 @@ class MLP(nn.Sequential):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
         super().__init__(*layers, last)
+
+    def transposed(self, x: Tensor) -> Tensor:
+        """The output as ``(outputs, N)``, contiguous, at no cost: the product is taken so."""
+        *body, last = self
+        for layer in body:
+            x = layer(x)
+        last = cast(nn.Linear, last)
+        return torch.addmm(last.bias[:, None], last.weight, x.T)
+
+
+class MaskedLinear(nn.Linear):
+    r"""Affine map of which only some weights are used: :math:`y = (M \odot W)\,x + b`.
+
+    The mask is applied at each call. Zeroing the weights once would be undone in silence by
+    whatever writes to them later; the product costs a twentieth of the layer.
+
+    Args:
+        mask: Zeros and ones, shape ``(outputs, inputs)``.
+    """
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__(mask.shape[1], mask.shape[0])
+        self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight * self.mask, self.bias)
+
+
+class MaskedMLP(nn.Module):
+    r"""Masked perceptron (MADE): the outputs for feature j see the features before j only.
+
+    .. math::
+        \theta_j = \theta_j(x_1, \dots, x_{j-1}, c), \qquad j = 1, \dots, D
+
+    Each hidden unit carries a degree :math:`m`: it sees the features :math:`1, \dots, m` and the
+    context, and is seen by the features after :math:`m`. Units of degree 0 see the context alone;
+    through them it reaches :math:`\theta_1` too. Units stand in order of their degree, so that
+    whatever is known once :math:`x_1, \dots, x_m` are is the head of every layer: see
+    :meth:`unroll`.
+
+    Germain, Gregor, Murray and Larochelle (2015), https://proceedings.mlr.press/v37/germain15.html.
+
+    Args:
+        features: Number :math:`D` of features.
+        context: Number of context features.
+        outputs_per_feature: Number of outputs :math:`P` for each feature.
+        hidden: Width of each hidden layer. The last layer starts at zero, as in :class:`MLP`.
+
+    Chapter: autoregressive and spline flows.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: int,
+        outputs_per_feature: int,
+        *,
+        hidden: Sequence[int] = (64, 64),
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.outputs_per_feature = outputs_per_feature
+        # Without context a unit of degree 0 would be a constant: only one feature needs any.
+        lowest = 0 if context or features == 1 else 1
+        span = features - lowest
+        inputs = torch.cat((torch.zeros(context, dtype=torch.long), torch.arange(features) + 1))
+        degrees = [inputs, *(lowest + torch.arange(width) * span // width for width in hidden)]
+        masks = [after[:, None] >= before for before, after in pairwise(degrees)]
+        # Output j sees degrees below j; the P outputs of a feature stand D apart.
+        last = torch.arange(1, features + 1).repeat(outputs_per_feature)[:, None] > degrees[-1]
+        layers = nn.ModuleList(MaskedLinear(mask) for mask in (*masks, last))
+        self.layers = cast(Sequence[MaskedLinear], layers)
+        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(self.layers[-1].bias)
+        # How many units of each hidden layer are known with the first 0, 1, ..., D - 1 features.
+        self.known = [
+            torch.searchsorted(degree, torch.arange(features), right=True).tolist()
+            for degree in degrees[1:]
+        ]
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """All outputs in one pass.
+
+        Args:
+            x: Shape ``(N, D)``.
+            context: Shape ``(N, C)``.
+
+        Returns:
+            Shape ``(P, D, N)``: feature-major, as elementwise maps want it.
+        """
+        hidden = x if context is None else torch.cat((context, x), dim=1)
+        *body, last = self.layers
+        for layer in body:
+            hidden = torch.relu(layer(hidden))
+        outputs = torch.addmm(last.bias[:, None], last.weight * last.mask, hidden.T)
+        return outputs.view(self.outputs_per_feature, self.features, -1)
+
+    def unroll(self, solve: Callable[[int, Tensor], Tensor], start: Tensor) -> Tensor:
+        r"""Find features one after the other, each from outputs that depend on those before.
+
+        .. math:: x_j = \operatorname{solve}\bigl(j,\, \theta_j(x_1, \dots, x_{j-1}, c)\bigr)
+
+        Calling the network :math:`D` times would compute all units each time. Here each unit is
+        computed once, when the features that it sees are known; no masked weight is touched.
+
+        Args:
+            solve: Takes ``j`` (from 0) and the outputs for feature ``j``, shape ``(P, 1, N)``,
+                and returns the feature, shape ``(1, N)``.
+            start: The context, transposed: ``(C, N)``, or ``(0, N)`` without one.
+
+        Returns:
+            The features, shape ``(D, N)``.
+        """
+        *body, last = self.layers
+        heads = last.weight.view(self.outputs_per_feature, self.features, -1)
+        biases = last.bias.view(self.outputs_per_feature, self.features, 1)
+        # What each layer has put out so far; in front, what is known of the input.
+        done = [start, *(start.new_empty(0, start.shape[1]) for _ in body)]
+        for j in range(self.features):
+            for index, layer in enumerate(body):
+                first, end = done[index + 1].shape[0], self.known[index][j]
+                if first < end:
+                    weight = layer.weight[first:end, : done[index].shape[0]]
+                    units = torch.addmm(layer.bias[first:end, None], weight, done[index])
+                    done[index + 1] = torch.cat((done[index + 1], units.relu_()))
+            seen = heads[:, j, : done[-1].shape[0]]
+            feature = solve(j, torch.addmm(biases[:, j], seen, done[-1])[:, None])
+            done[0] = torch.cat((done[0], feature))
+        return done[0][start.shape[0] :]
 
 
 def with_context(x: Tensor, context: Tensor | None) -> Tensor:

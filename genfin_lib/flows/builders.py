@@ -1,15 +1,18 @@
 """Functions that build the flows of the literature, ready to train."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from genfin_lib.distributions import fixed_seed
-from genfin_lib.flows.coupling import AdditiveCoupling, AffineCoupling
+from genfin_lib.flows.autoregressive import Autoregressive
+from genfin_lib.flows.coupling import AdditiveCoupling, AffineCoupling, Coupling
+from genfin_lib.flows.elementwise import Affine
 from genfin_lib.flows.flow import Flow
 from genfin_lib.flows.linear import BatchNorm, DiagonalScale, Permutation, Standardize
-from genfin_lib.flows.transform import Transform
+from genfin_lib.flows.spline import RationalQuadratic
+from genfin_lib.flows.transform import Inverse, Transform
 
 
 def _first_layer(features: int, standardize: Tensor | None) -> list[Transform]:
@@ -21,6 +24,35 @@ def _first_layer(features: int, standardize: Tensor | None) -> list[Transform]:
             f"got {tuple(standardize.shape)}"
         )
     return [Standardize.fit(standardize)]
+
+
+def _shuffle_between_pairs(index: int, features: int) -> Tensor | None:
+    # With two features the halves already trade places: nothing to permute.
+    return torch.randperm(features) if index % 2 == 0 and features > 2 else None
+
+
+def _reverse(index: int, features: int) -> Tensor | None:
+    return torch.arange(features).flip(0) if features > 1 else None
+
+
+def _mixed(
+    features: int,
+    transforms: int,
+    layer: Callable[[int], list[Transform]],
+    reorder: Callable[[int, int], Tensor | None],
+) -> list[Transform]:
+    """Layers with the features reordered between them, and put back in place at the end."""
+    layers: list[Transform] = []
+    position = torch.arange(features)
+    for index in range(transforms):
+        order = reorder(index, features) if index else None
+        if order is not None:
+            position = position[order]
+            layers.append(Permutation(order))
+        layers += layer(index)
+    if not torch.equal(position, torch.arange(features)):
+        layers.append(Permutation(position.argsort()))
+    return layers
 
 
 def nice(
@@ -101,26 +133,164 @@ def real_nvp(
         ValueError: If ``features`` is below two, or ``standardize`` has the wrong width, NaN, or
             a constant column.
     """
-    layers = _first_layer(features, standardize)
-    position = torch.arange(features)
+
+    def pair_member(index: int) -> list[Transform]:
+        flip = index % 2 == 1
+        layer = AffineCoupling(features, context, hidden=hidden, flip=flip, scale_bound=scale_bound)
+        return [layer, BatchNorm(features)] if batch_norm and flip else [layer]
+
     with fixed_seed(seed):
-        for index in range(transforms):
-            # With two features the halves already trade places: nothing to permute.
-            if index > 0 and index % 2 == 0 and features > 2:
-                order = torch.randperm(features)
-                position = position[order]
-                layers.append(Permutation(order))
-            layers.append(
-                AffineCoupling(
-                    features,
-                    context,
-                    hidden=hidden,
-                    flip=index % 2 == 1,
-                    scale_bound=scale_bound,
-                )
-            )
-            if batch_norm and index % 2 == 1:
-                layers.append(BatchNorm(features))
-    if features > 2:
-        layers.append(Permutation(position.argsort()))
-    return Flow(features, context, transforms=layers, base=base)
+        layers = _mixed(features, transforms, pair_member, _shuffle_between_pairs)
+    return Flow(
+        features, context, transforms=[*_first_layer(features, standardize), *layers], base=base
+    )
+
+
+def maf(
+    features: int,
+    context: int = 0,
+    *,
+    transforms: int = 8,
+    hidden: Sequence[int] = (64, 64),
+    base: nn.Module | None = None,
+    standardize: Tensor | None = None,
+    scale_bound: float = 1.0,
+    seed: int = 0,
+) -> Flow:
+    r"""MAF: masked autoregressive affine layers, the order of features reversed between them.
+
+    The density takes one pass of each network, a sample ``features`` steps. With one feature the
+    flow is an affine map, and its law that of the base, shifted and scaled as the context says.
+    Papamakarios, Pavlakou and Murray (2017), https://arxiv.org/abs/1705.07057.
+
+    Args:
+        features: Dimension of the data.
+        context: Dimension of the context, 0 for none.
+        transforms: Number of autoregressive layers.
+        hidden: Widths of the hidden layers of each masked network.
+        base: Base distribution, standard normal if ``None``.
+        standardize: Training rows, shape ``(N, D)``. Their mean and standard deviation become
+            the first layer of the flow, with its Jacobian.
+        scale_bound: Bound of each layer's log-scale.
+        seed: Seed of the initial weights.
+
+    Returns:
+        An untrained flow; but for ``standardize`` it is the identity.
+
+    Raises:
+        ValueError: If ``standardize`` has the wrong width, NaN, or a constant column.
+    """
+
+    def layer(index: int) -> list[Transform]:
+        return [Autoregressive(Affine(scale_bound), features, context, hidden=hidden)]
+
+    with fixed_seed(seed):
+        layers = _mixed(features, transforms, layer, _reverse)
+    return Flow(
+        features, context, transforms=[*_first_layer(features, standardize), *layers], base=base
+    )
+
+
+def iaf(
+    features: int,
+    context: int = 0,
+    *,
+    transforms: int = 8,
+    hidden: Sequence[int] = (64, 64),
+    base: nn.Module | None = None,
+    standardize: Tensor | None = None,
+    scale_bound: float = 1.0,
+    seed: int = 0,
+) -> Flow:
+    r"""IAF: the layers of MAF run backwards, so that the costs change places.
+
+    A sample takes one pass of each network, the density of given data ``features`` steps. Kingma
+    et al. (2016, https://arxiv.org/abs/1606.04934) wanted it for a posterior, of which one needs
+    samples and the density of those samples; to fit data, :func:`maf` is the faster way.
+
+    Args:
+        features: Dimension of the data.
+        context: Dimension of the context, 0 for none.
+        transforms: Number of autoregressive layers.
+        hidden: Widths of the hidden layers of each masked network.
+        base: Base distribution, standard normal if ``None``.
+        standardize: Training rows, shape ``(N, D)``. Their mean and standard deviation become
+            the first layer of the flow, with its Jacobian.
+        scale_bound: Bound of each layer's log-scale.
+        seed: Seed of the initial weights.
+
+    Returns:
+        An untrained flow; but for ``standardize`` it is the identity.
+
+    Raises:
+        ValueError: If ``standardize`` has the wrong width, NaN, or a constant column.
+    """
+
+    def layer(index: int) -> list[Transform]:
+        return [Inverse(Autoregressive(Affine(scale_bound), features, context, hidden=hidden))]
+
+    with fixed_seed(seed):
+        layers = _mixed(features, transforms, layer, _reverse)
+    return Flow(
+        features, context, transforms=[*_first_layer(features, standardize), *layers], base=base
+    )
+
+
+def neural_spline_flow(
+    features: int,
+    context: int = 0,
+    *,
+    transforms: int = 8,
+    hidden: Sequence[int] = (64, 64),
+    base: nn.Module | None = None,
+    autoregressive: bool = False,
+    bins: int = 8,
+    bound: float = 5.0,
+    standardize: Tensor | None = None,
+    seed: int = 0,
+) -> Flow:
+    r"""Neural spline flow: monotone rational-quadratic splines in place of affine maps.
+
+    Couplings as in :func:`real_nvp`, or autoregressive layers as in :func:`maf`. With one feature
+    there are no halves, so the two coincide: a monotone map of the line whose ``cdf`` and
+    ``quantile`` are exact.
+
+    Splines move values within ``bound`` alone. Further out the flow is the identity, and its
+    tails are those of the base. Standardize the data, so that most of it lies within.
+    Durkan, Bekasov, Murray and Papamakarios (2019), https://arxiv.org/abs/1906.04032.
+
+    Args:
+        features: Dimension of the data.
+        context: Dimension of the context, 0 for none.
+        transforms: Number of layers.
+        hidden: Widths of the hidden layers of each network.
+        base: Base distribution, standard normal if ``None``.
+        autoregressive: Autoregressive layers in place of couplings.
+        bins: Bins of each spline.
+        bound: Splines act on values between ``-bound`` and ``bound``.
+        standardize: Training rows, shape ``(N, D)``. Their mean and standard deviation become
+            the first layer of the flow, with its Jacobian.
+        seed: Seed of the initial weights and, for couplings, of the permutations.
+
+    Returns:
+        An untrained flow; but for ``standardize`` it is the identity.
+
+    Raises:
+        ValueError: If ``bins`` or ``bound`` is out of range, or ``standardize`` has the wrong
+            width, NaN, or a constant column.
+    """
+    autoregressive = autoregressive or features == 1
+
+    def layer(index: int) -> list[Transform]:
+        spline = RationalQuadratic(bins, bound)
+        if autoregressive:
+            return [Autoregressive(spline, features, context, hidden=hidden)]
+        return [Coupling(spline, features, context, hidden=hidden, flip=index % 2 == 1)]
+
+    with fixed_seed(seed):
+        layers = _mixed(
+            features, transforms, layer, _reverse if autoregressive else _shuffle_between_pairs
+        )
+    return Flow(
+        features, context, transforms=[*_first_layer(features, standardize), *layers], base=base
+    )

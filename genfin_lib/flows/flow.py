@@ -1,6 +1,6 @@
 """A density model made of a transform and a base distribution."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -122,6 +122,53 @@ class Flow(nn.Module):
         x = torch.cat([self.inverse(part, condition)[0] for part, condition in parts])
         return x.reshape(rows, n, self.features)
 
+    @torch.no_grad()
+    def cdf(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        r"""Distribution function of a flow with one feature, exact.
+
+        .. math:: P(X \le x \mid c) = F_z\bigl(f(x; c)\bigr)
+
+        since every layer of the library increases in a single feature. No gradient is kept.
+
+        Args:
+            x: Data, shape ``(N, 1)``.
+            context: Shape ``(N, C)``, for a conditional flow.
+
+        Returns:
+            Probabilities, shape ``(N,)``.
+
+        Raises:
+            ValueError: If the flow has several features, or as in :meth:`forward`.
+        """
+        base_cdf = self._of_base("cdf")
+        z, _ = self(x, context)
+        return base_cdf(z).squeeze(1)
+
+    @torch.no_grad()
+    def quantile(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        r"""Quantile of a flow with one feature: the inverse of :meth:`cdf`, exact.
+
+        The value at risk at level 0.99 of a flow of returns is ``-quantile(0.01)``.
+
+        Args:
+            u: Probabilities strictly between 0 and 1, shape ``(N,)``.
+            context: Shape ``(N, C)``, for a conditional flow.
+
+        Returns:
+            Points of the data, shape ``(N, 1)``.
+
+        Raises:
+            ValueError: If the flow has several features, ``u`` is not inside (0, 1), or as in
+                :meth:`inverse`.
+        """
+        base_icdf = self._of_base("icdf")
+        if u.ndim != 1 or not ((u > 0) & (u < 1)).all():
+            raise ValueError(
+                "u must hold probabilities strictly between 0 and 1, shape (N,), got "
+                f"{u.tolist() if u.numel() <= 5 else tuple(u.shape)}"
+            )
+        return self.inverse(base_icdf(u[:, None]), context)[0]
+
     def loss(
         self,
         x: Tensor | Conditional,
@@ -139,6 +186,21 @@ class Flow(nn.Module):
         if isinstance(x, tuple):
             x, context = x
         return -self.log_prob(x, context).mean()
+
+    def _of_base(self, name: str) -> Callable[[Tensor], Tensor]:
+        """``cdf`` or ``icdf`` of the base, if this is a flow that may use it."""
+        if self.features != 1:
+            raise ValueError(
+                f"cdf and quantile need one feature, this flow has {self.features}: the law of "
+                "several has no closed form; count samples, or fit a flow to the one series (the "
+                "return of the portfolio, say) that the question is about"
+            )
+        if not hasattr(self.base, name):
+            raise ValueError(
+                f"the base {type(self.base).__name__} has no {name}; use StandardNormal or StudentT"
+            )
+        function: Callable[[Tensor], Tensor] = getattr(self.base, name)
+        return function
 
     def _check(self, x: Tensor, context: Tensor | None, *, name: str) -> None:
         if x.ndim != 2 or x.shape[1] != self.features:

@@ -80,10 +80,11 @@ class Permutation(Transform):
         self.register_buffer("inverse_order", order.argsort())
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return x.index_select(1, self.order), x.new_zeros(x.shape[0])
+        # Couplings and autoregressive layers leave features, not rows, contiguous: reorder those.
+        return x.T.index_select(0, self.order).T, x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return z.index_select(1, self.inverse_order), z.new_zeros(z.shape[0])
+        return z.T.index_select(0, self.inverse_order).T, z.new_zeros(z.shape[0])
 
 
 class DiagonalScale(Transform):

@@ -80,3 +80,22 @@ class Compose(Transform):
             z, log_abs_det = transform.inverse(z, context)
             total = total + log_abs_det
         return z, total
+
+
+class Inverse(Transform):
+    """A transform with its directions exchanged, and their costs with them.
+
+    Args:
+        transform: The transform whose ``inverse`` becomes ``forward``.
+    """
+
+    def __init__(self, transform: Transform) -> None:
+        super().__init__()
+        self.transform = transform
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.transform.inverse(x, context)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z, log_abs_det = self.transform(z, context)
+        return z, log_abs_det

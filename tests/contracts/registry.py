@@ -10,10 +10,13 @@ import torch
 from torch import nn
 
 from genfin_lib.distributions import StudentT
-from genfin_lib.flows import Flow, nice, real_nvp
-from genfin_lib.flows.coupling import AdditiveCoupling, AffineCoupling
+from genfin_lib.flows import Flow, iaf, maf, neural_spline_flow, nice, real_nvp
+from genfin_lib.flows.autoregressive import Autoregressive
+from genfin_lib.flows.coupling import AdditiveCoupling, AffineCoupling, Coupling
+from genfin_lib.flows.elementwise import Additive, Affine
 from genfin_lib.flows.linear import BatchNorm, DiagonalScale, Permutation, Standardize
-from genfin_lib.flows.transform import Compose, Transform
+from genfin_lib.flows.spline import RationalQuadratic
+from genfin_lib.flows.transform import Compose, Inverse, Transform
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -27,8 +30,17 @@ TRANSFORMS: dict[str, Callable[[int, int], Transform]] = {
     "diagonal scale": lambda d, c: DiagonalScale(d),
     "permutation": lambda d, c: Permutation(torch.arange(d).roll(1)),
     "standardize": lambda d, c: Standardize(torch.arange(float(d)), 0.5 + torch.rand(d)),
+    "additive autoregressive": lambda d, c: Autoregressive(Additive(), d, c),
+    "affine autoregressive": lambda d, c: Autoregressive(Affine(), d, c),
+    "inverse autoregressive": lambda d, c: Inverse(Autoregressive(Affine(), d, c)),
+    "spline coupling": lambda d, c: Coupling(RationalQuadratic(), d, c),
+    "spline coupling, flipped": lambda d, c: Coupling(RationalQuadratic(5, 1.5), d, c, flip=True),
+    "spline autoregressive": lambda d, c: Autoregressive(RationalQuadratic(), d, c),
     "composition": lambda d, c: Compose([AffineCoupling(d, c), AdditiveCoupling(d, c, flip=True)]),
 }
+
+# Transforms that need a second feature.
+TWO_OR_MORE = [name for name in TRANSFORMS if "coupling" in name or name == "composition"]
 
 # Transforms that leave data as they are before training.
 IDENTITY_AT_START = [name for name in TRANSFORMS if name not in ("permutation", "standardize")]
@@ -43,7 +55,24 @@ FLOWS: dict[str, Callable[[int, int], Flow]] = {
         c,
         standardize=3.0 + 2.0 * torch.randn(500, d, generator=torch.Generator().manual_seed(5)),
     ),
+    "MAF": maf,
+    "MAF, t base": lambda d, c: maf(d, c, base=StudentT(d)),
+    "IAF": iaf,
+    # Three layers: eight splines with weights moved at random are too sharp for a quadrature grid.
+    "spline coupling": lambda d, c: neural_spline_flow(d, c, transforms=3),
+    "spline coupling, t base": lambda d, c: neural_spline_flow(
+        d, c, transforms=3, base=StudentT(d)
+    ),
+    "spline autoregressive": lambda d, c: neural_spline_flow(
+        d, c, transforms=3, autoregressive=True
+    ),
+    "spline autoregressive, t base": lambda d, c: neural_spline_flow(
+        d, c, transforms=3, autoregressive=True, base=StudentT(d)
+    ),
 }
+
+# Flows of one feature, whose distribution function is exact.
+ONE_FEATURE = [name for name in FLOWS if not name.startswith(("NICE", "RealNVP"))]
 
 
 def perturb(module: Module, *, size: float = 0.3, seed: int = 1) -> Module:
