@@ -44,7 +44,7 @@ class Adaptive:
         """Return what torchdiffeq's solvers are called with."""
         # step_t ends a step at the end of time. torchdiffeq would step beyond it and interpolate,
         # at an accuracy that the tolerance does not govern.
-        options = {"step_t": torch.tensor([0.0, 1.0]), "max_num_steps": 5000}
+        options = {"step_t": torch.tensor([0.0, 1.0]), "max_num_steps": 2000}
         tolerances = {"rtol": self.tolerance, "atol": self.tolerance}
         return {"method": "dopri5", "options": options, **tolerances}
 

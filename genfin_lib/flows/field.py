@@ -12,13 +12,14 @@ from genfin_lib.nn import with_context
 
 
 class VectorField(nn.Module):
-    r"""Velocity :math:`v(x, t; c)` of a point: a smooth multilayer perceptron.
+    r"""Velocity :math:`v(x, t; c)` of a point: a multilayer perceptron with smooth hidden units.
 
-    .. math:: h_0 = (x, t, c), \qquad h_i = a(W_i h_{i-1} + b_i), \qquad v = W_L h_{L-1} + b_L
+    .. math:: h_0 = (x, t, c), \qquad h_i = \tanh(W_i h_{i-1} + b_i), \qquad v = W_L h_{L-1} + b_L
 
-    with :math:`a(u) = u / (1 + e^{-u})` (SiLU). It is smooth, so that a solver of high order gains
-    from its order and the divergence has a gradient. Its slope is bounded, so that solutions
-    exist, are unique, and reach no infinity in finite time, however far out they start.
+    Smooth, so that a solver of high order gains from its order and the divergence has a gradient.
+    Bounded, so that no row, however far out, travels farther than the weights of the last
+    layer add up to. Lipschitz, so that solutions exist and are unique: paths never cross. The
+    price: far out nothing is stretched, and the tails of the data are those of the base.
 
     The last layer starts at zero: an untrained field moves nothing.
 
@@ -55,13 +56,11 @@ class VectorField(nn.Module):
     def with_slopes(
         self, x: Tensor, t: Tensor, context: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Velocity, and the slope :math:`a'` of each hidden unit, a tensor for each layer."""
+        """Velocity, and the slopes of the hidden units, a tensor ``(N, H)`` for each layer."""
         hidden, slopes = with_context(torch.cat((x, t), dim=1), context), []
         for layer in self.inner:
-            before = layer(hidden)
-            gate = torch.sigmoid(before)
-            hidden = before * gate
-            slopes.append(gate + hidden * (1 - gate))
+            hidden = torch.tanh(layer(hidden))
+            slopes.append(1 - hidden.square())
         return self.last(hidden), slopes
 
 
@@ -78,10 +77,11 @@ class ExactTrace:
         W_3 \operatorname{diag}(a_2') W_2 \operatorname{diag}(a_1') W_x\bigr)
         = a_2'^\top \bigl(W_2 \odot (W_x W_3)^\top\bigr)\, a_1'
 
-    :math:`W_x` holds the columns of :math:`W_1` that meet :math:`x`, and :math:`a_i'` the slopes
-    of the hidden units. The trace is cyclic, so the small matrix :math:`W_x W_3` can be formed
-    first, once for all rows. A row then costs one product with an :math:`H \times H` matrix,
-    whatever the dimension :math:`D`; automatic differentiation takes :math:`D` backward passes.
+    :math:`W_x` holds the columns of :math:`W_1` that meet :math:`x`, and the
+    :math:`a_i' = 1 - h_i^2` are the slopes of the hidden units. The trace is cyclic, so the small
+    matrix :math:`W_x W_3` can be formed first, once for all rows. A row then costs one product
+    with an :math:`H \times H` matrix, whatever the dimension :math:`D`; automatic differentiation
+    takes :math:`D` backward passes.
     """
 
     def __call__(self, field: VectorField, x: Tensor) -> Trace:

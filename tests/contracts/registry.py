@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from genfin_lib.distributions import StudentT
-from genfin_lib.flows import Flow, nice, real_nvp
+from genfin_lib.flows import Flow, FlowMatching, continuous_flow, nice, real_nvp
+from genfin_lib.flows.continuous import Continuous, FixedSteps
 from genfin_lib.flows.coupling import AdditiveCoupling, AffineCoupling
+from genfin_lib.flows.field import VectorField
 from genfin_lib.flows.linear import BatchNorm, DiagonalScale, Permutation, Standardize
 from genfin_lib.flows.transform import Compose, Transform
 
@@ -27,6 +29,9 @@ TRANSFORMS: dict[str, Callable[[int, int], Transform]] = {
     "diagonal scale": lambda d, c: DiagonalScale(d),
     "permutation": lambda d, c: Permutation(torch.arange(d).roll(1)),
     "standardize": lambda d, c: Standardize(torch.arange(float(d)), 0.5 + torch.rand(d)),
+    "continuous": lambda d, c: Continuous(
+        VectorField(d, c, hidden=(8, 8)), solver=FixedSteps(60), adjoint=False
+    ),
     "composition": lambda d, c: Compose([AffineCoupling(d, c), AdditiveCoupling(d, c, flip=True)]),
 }
 
@@ -43,7 +48,15 @@ FLOWS: dict[str, Callable[[int, int], Flow]] = {
         c,
         standardize=3.0 + 2.0 * torch.randn(500, d, generator=torch.Generator().manual_seed(5)),
     ),
+    "continuous": lambda d, c: continuous_flow(d, c, hidden=(8, 8), solver=FixedSteps(5)),
+    "flow matching": lambda d, c: FlowMatching(d, c, hidden=(8, 8), solver=FixedSteps(5)),
 }
+
+# Flows that model one feature too: the others need a second one to condition on.
+ONE_FEATURE = ("continuous", "flow matching")
+
+# Flows trained by another objective than their likelihood.
+OTHER_LOSS = ("flow matching",)
 
 
 def perturb(module: Module, *, size: float = 0.3, seed: int = 1) -> Module:
