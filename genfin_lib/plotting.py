@@ -31,6 +31,8 @@ COLORS = {
     "NICE-t": "#CC79A7",
     "RealNVP": "#0072B2",
     "RealNVP-t": "#882255",
+    "likelihood": "#E69F00",
+    "matching": "#4B0092",
     "band": "#BBBBBB",
 }
 

@@ -4,7 +4,7 @@ Time runs from the latent, ``t = 0``, to the data, ``t = 1``. ``forward`` maps d
 everywhere in the book, and so integrates back in time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -119,34 +119,50 @@ class Continuous(Transform):
         self.adjoint = adjoint
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self._solve(x, context, (1.0, 0.0))
+        return self._with_log_det(x, context, (1.0, 0.0))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self._solve(z, context, (0.0, 1.0))
+        return self._with_log_det(z, context, (0.0, 1.0))
 
-    def _solve(
+    def generate(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        def dynamics(t: Tensor, x: Tensor) -> Tensor:
+            return self.field(x, t.expand(len(x), 1), context)
+
+        return self._solve(dynamics, z, context, (0.0, 1.0))
+
+    def _with_log_det(
         self, x: Tensor, context: Tensor | None, times: tuple[float, float]
     ) -> tuple[Tensor, Tensor]:
+        """Solve for the point and the integral of the divergence, carried as one more column."""
         features, trace = self.field.features, self.divergence(self.field, x)
 
         def dynamics(t: Tensor, state: Tensor) -> Tensor:
             column = t.expand(len(state), 1)
-            velocity, slopes = self.field.with_slopes(state[:, :features], column, context)
-            return torch.cat((velocity, trace(slopes)[:, None]), dim=1)
+            velocity, hidden = self.field.with_hidden(state[:, :features], column, context)
+            return torch.cat((velocity, trace(hidden)[:, None]), dim=1)
 
+        start = torch.cat((x, x.new_zeros(len(x), 1)), dim=1)
+        end = self._solve(dynamics, start, context, times)
+        return end[:, :features], end[:, features]
+
+    def _solve(
+        self,
+        dynamics: Callable[[Tensor, Tensor], Tensor],
+        start: Tensor,
+        context: Tensor | None,
+        times: tuple[float, float],
+    ) -> Tensor:
         solve, arguments = odeint, self.solver.arguments()
         if self.adjoint:
             conditions = () if context is None else (context,)
             solve = partial(odeint_adjoint, adjoint_params=(*self.field.parameters(), *conditions))
-        start = torch.cat((x, x.new_zeros(len(x), 1)), dim=1)
         try:
-            end = solve(dynamics, start, x.new_tensor(times), **arguments)[-1]
+            return solve(dynamics, start, start.new_tensor(times), **arguments)[-1]
         except AssertionError as error:  # torchdiffeq's way to say that it cannot go on
             raise ValueError(
                 f"{self.solver} did not reach the end ({error}): the field is too steep, or the "
                 "tolerance too small for this precision; raise it, or use double precision"
             ) from error
-        return end[:, :features], end[:, features]
 
 
 def continuous_flow(

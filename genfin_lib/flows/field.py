@@ -51,20 +51,20 @@ class VectorField(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         """Velocity, shape ``(N, D)``, at points ``(N, D)`` and times ``(N, 1)``."""
-        return self.with_slopes(x, t, context)[0]
+        return self.with_hidden(x, t, context)[0]
 
-    def with_slopes(
+    def with_hidden(
         self, x: Tensor, t: Tensor, context: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Velocity, and the slopes of the hidden units, a tensor ``(N, H)`` for each layer."""
-        hidden, slopes = with_context(torch.cat((x, t), dim=1), context), []
+        """Velocity, and the hidden units, a tensor ``(N, H)`` for each layer."""
+        below, hidden = with_context(torch.cat((x, t), dim=1), context), []
         for layer in self.inner:
-            hidden = torch.tanh(layer(hidden))
-            slopes.append(1 - hidden.square())
-        return self.last(hidden), slopes
+            below = torch.tanh(layer(below))
+            hidden.append(below)
+        return self.last(below), hidden
 
 
-# Slopes of the hidden layers, each (N, H), to the divergence at each point, (N,).
+# Hidden units, (N, H) for each layer, to the divergence of the field at each point, (N,).
 Trace = Callable[[Sequence[Tensor]], Tensor]
 
 
@@ -85,7 +85,7 @@ class ExactTrace:
     """
 
     def __call__(self, field: VectorField, x: Tensor) -> Trace:
-        """Return the function that turns slopes into the divergence, for one solve from ``x``.
+        """Return the function of the hidden units that is the divergence, for a solve from ``x``.
 
         Raises:
             ValueError: If the field has other than two hidden layers.
@@ -97,10 +97,11 @@ class ExactTrace:
             )
         first, second = field.inner
 
-        def trace(slopes: Sequence[Tensor]) -> Tensor:
+        def trace(hidden: Sequence[Tensor]) -> Tensor:
             # Formed anew in each call: the adjoint looks for the parameters' gradients in here.
             mixed = second.weight * (first.weight[:, : field.features] @ field.last.weight).T
-            return ((slopes[1] @ mixed) * slopes[0]).sum(dim=1)
+            one, two = (1 - units.square() for units in hidden)
+            return ((two @ mixed) * one).sum(dim=1)
 
         return trace
 
@@ -129,14 +130,14 @@ class HutchinsonTrace:
         self.seed = seed
 
     def __call__(self, field: VectorField, x: Tensor) -> Trace:
-        """Draw the noise for one solve from ``x``; return the function of the slopes."""
+        """Draw the noise of a solve from ``x``; return the function of the hidden units."""
         with fixed_seed(self.seed):
             noise = 2 * torch.randint_like(x, 2) - 1
 
-        def trace(slopes: Sequence[Tensor]) -> Tensor:
+        def trace(hidden: Sequence[Tensor]) -> Tensor:
             pushed = noise @ field.inner[0].weight[:, : field.features].T
-            for slope, layer in zip(slopes, [*field.inner[1:], field.last], strict=True):
-                pushed = (pushed * slope) @ layer.weight.T
+            for units, layer in zip(hidden, [*field.inner[1:], field.last], strict=True):
+                pushed = (pushed * (1 - units.square())) @ layer.weight.T
             return (pushed * noise).sum(dim=1)
 
         return trace

@@ -36,7 +36,7 @@ def autograd_jacobian(field: VectorField, x: torch.Tensor, t: torch.Tensor, c: t
 
 
 class LinearField(VectorField):
-    """v = A x, which has an exact solution: the units pass what they get, with slope one."""
+    """v = A x, whose solution is known. The units pass what they get: slope one, as at 0."""
 
     def __init__(self, matrix: torch.Tensor) -> None:
         super().__init__(len(matrix), hidden=(len(matrix), len(matrix)))
@@ -47,11 +47,11 @@ class LinearField(VectorField):
                 layer.bias.zero_()
             self.inner[1].weight.copy_(matrix)
 
-    def with_slopes(self, x, t, context=None):
+    def with_hidden(self, x, t, context=None):
         hidden = torch.cat((x, t), dim=1)
         for layer in self.inner:
             hidden = layer(hidden)
-        return self.last(hidden), [torch.ones_like(x), torch.ones_like(x)]
+        return self.last(hidden), [torch.zeros_like(x), torch.zeros_like(x)]
 
 
 class TestTrace:
@@ -59,9 +59,9 @@ class TestTrace:
     def test_exact_trace_is_the_trace_of_autograd(self, features: int) -> None:
         field, x = moved_field(features, 2), points(6, features)
         t, context = torch.rand(6, 1).double(), points(6, 2)
-        velocity, slopes = field.with_slopes(x, t, context)
+        velocity, hidden = field.with_hidden(x, t, context)
         jacobian = autograd_jacobian(field, x, t, context)
-        exact = ExactTrace()(field, x)(slopes)
+        exact = ExactTrace()(field, x)(hidden)
         expected = jacobian.diagonal(dim1=1, dim2=2).sum(1)
         torch.testing.assert_close(exact, expected, atol=1e-12, rtol=0)
         torch.testing.assert_close(field(x, t, context), velocity, atol=0, rtol=0)
@@ -70,9 +70,9 @@ class TestTrace:
     def test_hutchinson_is_the_quadratic_form_of_its_noise(self, hidden) -> None:
         field, x, t = moved_field(4, 1, hidden), points(5, 4), torch.rand(5, 1).double()
         context = points(5, 1)
-        _, slopes = field.with_slopes(x, t, context)
+        _, hidden = field.with_hidden(x, t, context)
         jacobian = autograd_jacobian(field, x, t, context)
-        estimate = HutchinsonTrace(seed=8)(field, x)(slopes)
+        estimate = HutchinsonTrace(seed=8)(field, x)(hidden)
         torch.manual_seed(8)
         noise = 2 * torch.randint_like(x, 2) - 1
         expected = torch.einsum("ni,nij,nj->n", noise, jacobian, noise)
@@ -124,6 +124,11 @@ class TestDensity:
             density = flow.log_prob(x[:, None]).exp()
         assert torch.trapezoid(density, x).item() == pytest.approx(1.0, abs=1e-7)
         assert (density - torch.distributions.Normal(0.0, 1.0).log_prob(x).exp()).abs().max() > 0.05
+
+    def test_generate_is_the_inverse_without_its_log_determinant(self) -> None:
+        flow = perturb(continuous_flow(3, 2, transforms=2, solver=FixedSteps(6))).double()
+        z, context = points(5, 3), points(5, 2)
+        assert torch.equal(flow.transform.generate(z, context), flow.inverse(z, context)[0])
 
     def test_fields_follow_one_another(self) -> None:
         flow = perturb(continuous_flow(2, transforms=3, solver=FINE)).double()
