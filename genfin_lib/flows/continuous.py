@@ -94,8 +94,8 @@ class Continuous(Transform):
 
     Args:
         field: The velocity.
-        divergence: How its divergence is computed: :class:`ExactTrace`, if ``None``, or
-            :class:`HutchinsonTrace`.
+        divergence: How its divergence is computed: :class:`~genfin_lib.flows.field.ExactTrace`, if
+            ``None``, or :class:`~genfin_lib.flows.field.HutchinsonTrace`.
         solver: :class:`Adaptive`, if ``None``, or :class:`FixedSteps`.
         adjoint: Take gradients by a second solve, back along the path, so that memory does not
             grow with the number of steps. ``False`` differentiates the solver's steps: for small
@@ -191,9 +191,9 @@ def continuous_flow(
         base: Base distribution, standard normal if ``None``.
         standardize: Training rows, shape ``(N, D)``. Their mean and standard deviation become
             the first layer of the flow, with its Jacobian.
-        divergence: See :class:`Continuous`.
-        solver: See :class:`Continuous`.
-        adjoint: See :class:`Continuous`.
+        divergence: See :class:`~genfin_lib.flows.continuous.Continuous`.
+        solver: See :class:`~genfin_lib.flows.continuous.Continuous`.
+        adjoint: See :class:`~genfin_lib.flows.continuous.Continuous`.
         seed: Seed of the initial weights.
 
     Returns:
