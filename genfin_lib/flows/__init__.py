@@ -1,6 +1,18 @@
 """Normalizing flows. ``forward`` maps data to latent, everywhere."""
 
 from genfin_lib.flows.builders import iaf, maf, neural_spline_flow, nice, real_nvp
+from genfin_lib.flows.continuous import continuous_flow
 from genfin_lib.flows.flow import Conditional, Flow
+from genfin_lib.flows.matching import FlowMatching
 
-__all__ = ["Conditional", "Flow", "iaf", "maf", "neural_spline_flow", "nice", "real_nvp"]
+__all__ = [
+    "Conditional",
+    "Flow",
+    "FlowMatching",
+    "continuous_flow",
+    "iaf",
+    "maf",
+    "neural_spline_flow",
+    "nice",
+    "real_nvp",
+]

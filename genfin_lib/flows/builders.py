@@ -10,20 +10,9 @@ from genfin_lib.flows.autoregressive import Autoregressive
 from genfin_lib.flows.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from genfin_lib.flows.elementwise import Affine
 from genfin_lib.flows.flow import Flow
-from genfin_lib.flows.linear import BatchNorm, DiagonalScale, Permutation, Standardize
+from genfin_lib.flows.linear import BatchNorm, DiagonalScale, Permutation, standardizing
 from genfin_lib.flows.spline import RationalQuadratic
 from genfin_lib.flows.transform import Inverse, Transform
-
-
-def _first_layer(features: int, standardize: Tensor | None) -> list[Transform]:
-    if standardize is None:
-        return []
-    if standardize.ndim != 2 or standardize.shape[1] != features:
-        raise ValueError(
-            f"standardize takes training rows of shape (N, {features}), "
-            f"got {tuple(standardize.shape)}"
-        )
-    return [Standardize.fit(standardize)]
 
 
 def _shuffle_between_pairs(index: int, features: int) -> Tensor | None:
@@ -86,7 +75,7 @@ def nice(
         ValueError: If ``features`` is below two, or ``standardize`` has the wrong width, NaN, or
             a constant column.
     """
-    layers = _first_layer(features, standardize)
+    layers = standardizing(features, standardize)
     with fixed_seed(seed):
         layers += [
             AdditiveCoupling(features, context, hidden=hidden, flip=index % 2 == 1)
@@ -142,7 +131,7 @@ def real_nvp(
     with fixed_seed(seed):
         layers = _mixed(features, transforms, pair_member, _shuffle_between_pairs)
     return Flow(
-        features, context, transforms=[*_first_layer(features, standardize), *layers], base=base
+        features, context, transforms=[*standardizing(features, standardize), *layers], base=base
     )
 
 
@@ -187,7 +176,7 @@ def maf(
     with fixed_seed(seed):
         layers = _mixed(features, transforms, layer, _reverse)
     return Flow(
-        features, context, transforms=[*_first_layer(features, standardize), *layers], base=base
+        features, context, transforms=[*standardizing(features, standardize), *layers], base=base
     )
 
 
@@ -232,7 +221,7 @@ def iaf(
     with fixed_seed(seed):
         layers = _mixed(features, transforms, layer, _reverse)
     return Flow(
-        features, context, transforms=[*_first_layer(features, standardize), *layers], base=base
+        features, context, transforms=[*standardizing(features, standardize), *layers], base=base
     )
 
 
@@ -292,5 +281,5 @@ def neural_spline_flow(
             features, transforms, layer, _reverse if autoregressive else _shuffle_between_pairs
         )
     return Flow(
-        features, context, transforms=[*_first_layer(features, standardize), *layers], base=base
+        features, context, transforms=[*standardizing(features, standardize), *layers], base=base
     )

@@ -117,9 +117,9 @@ class Flow(nn.Module):
         with fixed_seed(seed):
             z = self.base().sample((rows * n,))
         if context is None:
-            return torch.cat([self.inverse(part)[0] for part in z.split(CHUNK)])
+            return torch.cat([self._generate(part, None) for part in z.split(CHUNK)])
         parts = zip(z.split(CHUNK), context.repeat_interleave(n, dim=0).split(CHUNK), strict=True)
-        x = torch.cat([self.inverse(part, condition)[0] for part, condition in parts])
+        x = torch.cat([self._generate(part, condition) for part, condition in parts])
         return x.reshape(rows, n, self.features)
 
     @torch.no_grad()
@@ -186,6 +186,10 @@ class Flow(nn.Module):
         if isinstance(x, tuple):
             x, context = x
         return -self.log_prob(x, context).mean()
+
+    def _generate(self, z: Tensor, context: Tensor | None) -> Tensor:
+        self._check(z, context, name="z")
+        return self.transform.generate(z, context)
 
     def _of_base(self, name: str) -> Callable[[Tensor], Tensor]:
         """``cdf`` or ``icdf`` of the base, if this is a flow that may use it."""

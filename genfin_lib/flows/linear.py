@@ -159,3 +159,22 @@ class BatchNorm(Transform):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         var = self.running_var.clamp_min(self.floor)
         return z * var.sqrt() + self.running_mean, 0.5 * var.log().sum().expand(z.shape[0])
+
+
+def standardizing(features: int, rows: Tensor | None) -> list[Transform]:
+    """Return the first layers of a flow: a `Standardize` fitted to training rows, or none.
+
+    Args:
+        features: Dimension of the data.
+        rows: Training rows, shape ``(N, features)``, or ``None``.
+
+    Raises:
+        ValueError: If the rows have the wrong width, NaN, or a constant column.
+    """
+    if rows is None:
+        return []
+    if rows.ndim != 2 or rows.shape[1] != features:
+        raise ValueError(
+            f"standardize takes training rows of shape (N, {features}), got {tuple(rows.shape)}"
+        )
+    return [Standardize.fit(rows)]

@@ -51,6 +51,10 @@ class Transform(nn.Module):
         """
         raise NotImplementedError
 
+    def generate(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Map latent to data, without the log-determinant: what sampling needs."""
+        return self.inverse(z, context)[0]
+
 
 class Compose(Transform):
     r"""Several transforms, applied one after the other from data to latent.
@@ -80,6 +84,11 @@ class Compose(Transform):
             z, log_abs_det = transform.inverse(z, context)
             total = total + log_abs_det
         return z, total
+
+    def generate(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        for transform in reversed(self.transforms):
+            z = transform.generate(z, context)
+        return z
 
 
 class Inverse(Transform):

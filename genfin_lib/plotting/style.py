@@ -19,6 +19,8 @@ COLORS = {
     "GJR, FHS": "#6699CC",
     "GJR, EVT": "#117733",
     "GJR skew-t": "#332288",
+    "likelihood": "#DDAA33",
+    "matching": "#4B0092",
     "regimes": "#CC6677",
     "band": "#BBBBBB",
 }

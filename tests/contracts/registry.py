@@ -10,10 +10,21 @@ import torch
 from torch import nn
 
 from genfin_lib.distributions import StudentT
-from genfin_lib.flows import Flow, iaf, maf, neural_spline_flow, nice, real_nvp
+from genfin_lib.flows import (
+    Flow,
+    FlowMatching,
+    continuous_flow,
+    iaf,
+    maf,
+    neural_spline_flow,
+    nice,
+    real_nvp,
+)
 from genfin_lib.flows.autoregressive import Autoregressive
+from genfin_lib.flows.continuous import Continuous, FixedSteps
 from genfin_lib.flows.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from genfin_lib.flows.elementwise import Additive, Affine
+from genfin_lib.flows.field import VectorField
 from genfin_lib.flows.linear import BatchNorm, DiagonalScale, Permutation, Standardize
 from genfin_lib.flows.spline import RationalQuadratic
 from genfin_lib.flows.transform import Compose, Inverse, Transform
@@ -36,6 +47,9 @@ TRANSFORMS: dict[str, Callable[[int, int], Transform]] = {
     "spline coupling": lambda d, c: Coupling(RationalQuadratic(), d, c),
     "spline coupling, flipped": lambda d, c: Coupling(RationalQuadratic(5, 1.5), d, c, flip=True),
     "spline autoregressive": lambda d, c: Autoregressive(RationalQuadratic(), d, c),
+    "continuous": lambda d, c: Continuous(
+        VectorField(d, c, hidden=(8, 8)), solver=FixedSteps(60), adjoint=False
+    ),
     "composition": lambda d, c: Compose([AffineCoupling(d, c), AdditiveCoupling(d, c, flip=True)]),
 }
 
@@ -69,10 +83,15 @@ FLOWS: dict[str, Callable[[int, int], Flow]] = {
     "spline autoregressive, t base": lambda d, c: neural_spline_flow(
         d, c, transforms=3, autoregressive=True, base=StudentT(d)
     ),
+    "continuous": lambda d, c: continuous_flow(d, c, hidden=(8, 8), solver=FixedSteps(5)),
+    "flow matching": lambda d, c: FlowMatching(d, c, hidden=(8, 8), solver=FixedSteps(5)),
 }
 
 # Flows of one feature, whose distribution function is exact.
 ONE_FEATURE = [name for name in FLOWS if not name.startswith(("NICE", "RealNVP"))]
+
+# Flows trained by another objective than their likelihood.
+OTHER_LOSS = ("flow matching",)
 
 
 def perturb(module: Module, *, size: float = 0.3, seed: int = 1) -> Module:
