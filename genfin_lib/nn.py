@@ -6,7 +6,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 
 class MLP(nn.Sequential):
@@ -42,13 +41,15 @@ class MLP(nn.Sequential):
             nn.init.zeros_(last.bias)
         super().__init__(*layers, last)
 
-    def transposed(self, x: Tensor) -> Tensor:
-        """The output as ``(outputs, N)``, contiguous, at no cost: the product is taken so."""
-        *body, last = self
-        for layer in body:
-            x = layer(x)
-        last = cast(nn.Linear, last)
-        return torch.addmm(last.bias[:, None], last.weight, x.T)
+    def columns(self, x: Tensor) -> Tensor:
+        """The same map with examples in columns: ``(inputs, N)`` to ``(outputs, N)``.
+
+        A flow then takes and joins features as rows, which lie together in memory.
+        """
+        *hidden, last = (layer for layer in self if isinstance(layer, nn.Linear))
+        for layer in hidden:
+            x = affine_columns(layer.weight, layer.bias, x).relu_()
+        return affine_columns(last.weight, last.bias, x)
 
 
 class MaskedLinear(nn.Linear):
@@ -68,7 +69,8 @@ class MaskedLinear(nn.Linear):
         self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self.weight * self.mask, self.bias)
+        """Examples in columns: ``(inputs, N)`` to ``(outputs, N)``."""
+        return affine_columns(self.weight * self.mask, self.bias, x)
 
 
 class MaskedMLP(nn.Module):
@@ -133,11 +135,11 @@ class MaskedMLP(nn.Module):
         Returns:
             Shape ``(P, D, N)``: feature-major, as elementwise maps want it.
         """
-        hidden = x if context is None else torch.cat((context, x), dim=1)
+        units = x.T if context is None else torch.cat((context.T, x.T))
         *body, last = self.layers
         for layer in body:
-            hidden = torch.relu(layer(hidden))
-        outputs = torch.addmm(last.bias[:, None], last.weight * last.mask, hidden.T)
+            units = layer(units).relu_()
+        outputs: Tensor = last(units)
         return outputs.view(self.outputs_per_feature, self.features, -1)
 
     def unroll(self, solve: Callable[[int, Tensor], Tensor], start: Tensor) -> Tensor:
@@ -166,8 +168,8 @@ class MaskedMLP(nn.Module):
                 first, end = done[index + 1].shape[0], self.known[index][j]
                 if first < end:
                     weight = layer.weight[first:end, : done[index].shape[0]]
-                    units = torch.addmm(layer.bias[first:end, None], weight, done[index])
-                    done[index + 1] = torch.cat((done[index + 1], units.relu_()))
+                    units = affine_columns(weight, layer.bias[first:end], done[index]).relu_()
+                    done[index + 1] = torch.cat((done[index + 1], units))
             seen = heads[:, j, : done[-1].shape[0]]
             feature = solve(j, torch.addmm(biases[:, j], seen, done[-1])[:, None])
             done[0] = torch.cat((done[0], feature))
@@ -177,3 +179,8 @@ class MaskedMLP(nn.Module):
 def with_context(x: Tensor, context: Tensor | None) -> Tensor:
     """Put the context beside the features: ``(N, D)`` and ``(N, C)`` to ``(N, D + C)``."""
     return x if context is None else torch.cat((x, context), dim=1)
+
+
+def affine_columns(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+    """Affine map of examples in columns, :math:`W x + b`: ``(inputs, N)`` to ``(outputs, N)``."""
+    return torch.addmm(bias[:, None], weight, x)

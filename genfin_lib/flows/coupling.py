@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genfin_lib.flows.elementwise import Additive, Affine, Elementwise
 from genfin_lib.flows.transform import Transform
-from genfin_lib.nn import MLP, with_context
+from genfin_lib.nn import MLP
 
 
 class Coupling(Transform):
@@ -70,7 +70,8 @@ class Coupling(Transform):
         # take, and free to join.
         leading, trailing = x.T[: self.cut], x.T[self.cut :]
         kept, moved = (trailing, leading) if self.flip else (leading, trailing)
-        raw = self.network.transposed(with_context(kept.T, context))
+        told = kept if context is None else torch.cat((kept, context.T))
+        raw = self.network.columns(told)
         parameters = raw.view(self.elementwise.parameters_per_feature, *moved.shape)
         moved, log_abs_det = (self.move_back if inverse else self.move)(moved, parameters)
         return torch.cat((moved, kept) if self.flip else (kept, moved)).T, log_abs_det

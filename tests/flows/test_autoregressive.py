@@ -99,7 +99,7 @@ def test_density_of_a_maf_takes_one_pass_and_no_unrolling(builder, monkeypatch) 
     monkeypatch.setattr(MaskedMLP, "unroll", lambda *_: pytest.fail("density must not unroll"))
     options = {} if builder is maf else {"autoregressive": True}
     builder(20, transforms=3, **options).log_prob(torch.randn(4, 20))
-    assert len(calls) == 3 * 2  # two hidden layers each, however many features
+    assert len(calls) == 3 * 3  # two hidden layers and the last, however many features
 
 
 def test_sample_of_an_iaf_takes_one_pass(monkeypatch) -> None:
