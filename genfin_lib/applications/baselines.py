@@ -30,7 +30,7 @@ from genfin_lib.risk import (
 
 REFERENCE = "GJR skew-t"
 
-# Name, forecaster, and the window of history that suits it best.
+# Name, forecaster, window: two years of history without parameters, four with, as is common.
 BASELINES: dict[str, tuple[Forecaster, int]] = {
     "Gaussian": (Gaussian(), 500),
     "historical simulation": (HistoricalSimulation(), 500),
@@ -77,7 +77,7 @@ def forecast_baselines(
                 model=name,
                 n_jobs=n_jobs,
             )
-            for name, (forecaster, window) in (models or BASELINES).items()
+            for name, (forecaster, window) in (BASELINES if models is None else models).items()
         ],
         ignore_index=True,
     )

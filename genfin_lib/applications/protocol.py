@@ -1,8 +1,8 @@
 """One protocol for every risk forecast of the book, so that tables can be laid side by side.
 
 The S&P 500 and 20 stocks, daily **percent** log returns; forecasts of 3,000 days from 2011-01-28 to
-2022-12-28; parameters refitted every 250 days; choices made on 2007-2010 only. The stocks
-were picked because they lived: they are survivors.
+2022-12-28; parameters refitted every 250 days. The stocks were picked because they lived: they are
+survivors.
 """
 
 import pandas as pd
@@ -16,7 +16,6 @@ from genfin_lib.risk import (
 )
 
 INPUTS = ("sp500_index", "sp500_stocks")
-SELECTION_START = "2007-01-03"
 START = "2011-01-28"
 REFIT_EVERY = 250
 LEVELS = (0.99, 0.975, 0.95)
@@ -42,7 +41,7 @@ def series_table(forecasts: pd.DataFrame, *, draws: int = 1000, n_jobs: int = 1)
     """
     keys = ["model", "level", "series"]
     scored = score_forecasts(forecasts)
-    means = scored.groupby(keys, sort=False)[["hit", "pinball", "fz0", "nll"]].mean()
+    means = _means(scored, keys)
     alone = {
         key: model_confidence_set(part.pivot(index="date", columns="model", values="fz0")).p_values
         for key, part in scored.groupby(["level", "series"], sort=False)
@@ -52,7 +51,7 @@ def series_table(forecasts: pd.DataFrame, *, draws: int = 1000, n_jobs: int = 1)
         name="mcs_p",
     ).rename_axis(keys)
     tests = backtest_forecasts(forecasts, draws=draws, n_jobs=n_jobs)
-    return means.rename(columns={"hit": "hit_rate"}).join([tests, in_set]).reset_index()
+    return means.join([tests, in_set]).reset_index()
 
 
 def panel_table(forecasts: pd.DataFrame, *, reference: str, draws: int = 2000) -> pd.DataFrame:
@@ -65,37 +64,50 @@ def panel_table(forecasts: pd.DataFrame, *, reference: str, draws: int = 2000) -
 
     Returns:
         For each level and model: mean ``hit_rate, pinball, fz0, nll``; ``fz0_dm`` and ``nll_dm``,
-        the panel Diebold-Mariano statistics against the reference (negative: better than it); and
+        the panel Diebold-Mariano statistics against the reference (negative: better than it; NaN
+        for the reference, and for NLL where one of the two has no density); and
         ``mcs_p``, the p-value in the panel confidence set of FZ0: in the 90 % set above 0.10.
 
     Raises:
-        ValueError: an unknown reference.
+        ValueError: an unknown reference, fewer than two models, or models that were not asked about
+            the same days and series.
     """
     scored = score_forecasts(forecasts)
-    if reference not in set(scored["model"]):
-        raise ValueError(f"no forecasts of {reference!r}: choose one of {set(scored['model'])}.")
+    models = list(scored["model"].unique())
+    if reference not in models or len(models) < 2:
+        raise ValueError(f"reference {reference!r} among {models}: two or more models, it among.")
+    asked = scored.pivot_table("fz0", ["date", "series", "level"], "model")
+    if asked.isna().any(axis=None):
+        raise ValueError(
+            f"{list(asked.columns[asked.isna().any()])} lack days, series or levels that others "
+            "have: a mean over other cases is no comparison."
+        )
     tables = []
     for level, part in scored.groupby("level", sort=False):
         fz0, nll = (
             part.pivot_table(loss, "date", "model", dropna=False) for loss in ("fz0", "nll")
         )
         p_values = model_confidence_set(fz0, draws=draws).p_values
-        means = part.groupby("model", sort=False)[["hit", "pinball", "fz0", "nll"]].mean()
+        means = _means(part, ["model"])
         others = [name for name in means.index if name != reference]
-        dense = [name for name in others if nll[name].notna().all()]
+        dense = nll.columns[nll.notna().all()]
+        rivals = [name for name in others if name in dense and reference in dense]
         tables.append(
-            means.rename(columns={"hit": "hit_rate"})
-            .assign(
+            means.assign(
                 fz0_dm=pd.Series(
                     {name: diebold_mariano(fz0[name], fz0[reference]).statistic for name in others}
                 ),
                 nll_dm=pd.Series(
-                    {name: diebold_mariano(nll[name], nll[reference]).statistic for name in dense}
+                    {name: diebold_mariano(nll[name], nll[reference]).statistic for name in rivals}
                 ),
                 mcs_p=pd.Series(p_values),
                 level=level,
-            )
-            .reset_index()
+            ).reset_index()
         )
     table = pd.concat(tables, ignore_index=True)
     return table[["model", "level", *table.columns.drop(["model", "level"])]]
+
+
+def _means(scored: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    losses = scored.groupby(keys, sort=False)[["hit", "pinball", "fz0", "nll"]].mean()
+    return losses.rename(columns={"hit": "hit_rate"})

@@ -40,8 +40,11 @@ def write_results(
         folder: Where to.
 
     Raises:
-        ValueError: an empty table, or an unknown data set.
+        ValueError: an empty table, an unknown data set, or a fact with a name of the record's own.
     """
+    taken = {"command", "commit", "seed", "inputs", "rows", "sha256"} & set(facts or {})
+    if taken:
+        raise ValueError(f"facts {sorted(taken)}: these names belong to the record; choose others.")
     if table.empty:
         raise ValueError(f"the table of {name} is empty: there is no result to keep.")
     text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
@@ -87,7 +90,8 @@ def read_results(name: str, *, folder: Path = FOLDER) -> pd.DataFrame:
             raise ValueError(
                 f"{path.name} was computed from another {data}: run `{record['command']}` again."
             )
-    return pd.read_csv(io.BytesIO(text))
+    # A series may be called NA.
+    return pd.read_csv(io.BytesIO(text), keep_default_na=False, na_values=[""])
 
 
 def _commit() -> str:

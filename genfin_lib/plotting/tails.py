@@ -87,14 +87,18 @@ def qq_plot(
         confidence: Coverage of the band at each point.
 
     Raises:
-        ValueError: More than one dimension, fewer than two values, NaN or inf.
+        ValueError: More than one dimension, fewer than two values, NaN or inf, or a confidence
+            outside (0, 1).
     """
-    x = np.sort(np.asarray(values, dtype=float))
+    x = np.asarray(values, dtype=float)
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence {confidence}: must lie strictly between 0 and 1")
     if x.ndim != 1 or x.size < 2 or not np.isfinite(x).all():
         raise ValueError(
             f"values of shape {x.shape}: one sample of at least two finite values is needed; drop "
             "NaN and inf first"
         )
+    x = np.sort(x)
     rank = np.arange(1, x.size + 1)
     tail, expected = (1 - confidence) / 2, quantile(rank / (x.size + 1))
     low, high = (quantile(beta.ppf(u, rank, x.size + 1 - rank)) for u in (tail, 1 - tail))

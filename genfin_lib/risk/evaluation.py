@@ -1,5 +1,6 @@
 """From a table of forecasts to losses, tests and verdicts: every model through the same mill."""
 
+import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -34,18 +35,18 @@ def score_forecasts(forecasts: pd.DataFrame) -> pd.DataFrame:
         ValueError: a missing column, NaN, or a VaR or ES that is not a loss.
     """
     _check(forecasts)
-    scored = []
-    for level, part in forecasts.groupby("level", sort=False):
-        x, var, es = (part[name].to_numpy() for name in ("realized", "var", "es"))
-        scored.append(
-            part.assign(
-                hit=x < -var,
-                pinball=pinball_loss(x, var, level=float(level)),
-                fz0=fz0_loss(x, var, es, level=float(level)),
-                nll=-part["log_score"],
-            )
-        )
-    return pd.concat(scored).sort_index()
+    losses = np.empty((len(forecasts), 2))
+    for level in forecasts["level"].unique():
+        rows = (forecasts["level"] == level).to_numpy()
+        x, var, es = (forecasts.loc[rows, name].to_numpy() for name in ("realized", "var", "es"))
+        losses[rows, 0] = pinball_loss(x, var, level=float(level))
+        losses[rows, 1] = fz0_loss(x, var, es, level=float(level))
+    return forecasts.assign(
+        hit=forecasts["realized"] < -forecasts["var"],
+        pinball=losses[:, 0],
+        fz0=losses[:, 1],
+        nll=-forecasts["log_score"],
+    )
 
 
 def backtest_forecasts(
@@ -64,8 +65,9 @@ def backtest_forecasts(
 
     Args:
         forecasts: Long table of `walk_forward`.
-        draws: Simulated paths behind the p-values of `dynamic_quantile` and `acerbi_szekely`.
-        seed: Of the simulations.
+        draws: Simulated paths behind the p-values of `dynamic_quantile` and `acerbi_szekely`, which
+            cannot be below `1 / (1 + draws)`; at least 200, to tell 1 % from more.
+        seed: Of the simulations; every model, level, series and test has paths of its own.
         n_jobs: Processes, as for `walk_forward`.
 
     Returns:
@@ -73,13 +75,16 @@ def backtest_forecasts(
         done for want of violations is NaN.
 
     Raises:
-        ValueError: as for `score_forecasts`.
+        ValueError: as for `score_forecasts`; fewer than 200 draws; too few days for a test.
     """
     _check(forecasts)
+    if draws < 200:
+        raise ValueError(f"draws {draws}: with fewer than 200 no test can reject safely at 1 %.")
     keys = ["model", "level", "series"]
     groups = list(forecasts.sort_values("date").groupby(keys, sort=False))
     rows = Parallel(n_jobs=n_jobs)(
-        delayed(_p_values)(part, float(key[1]), draws, seed) for key, part in groups
+        delayed(_p_values)(part, float(key[1]), draws, [seed, zlib.crc32(repr(key).encode())])
+        for key, part in groups
     )
     index = pd.MultiIndex.from_tuples([key for key, _ in groups], names=keys)
     return pd.DataFrame(rows, index=index).sort_index()
@@ -102,33 +107,38 @@ def joint_coverage(
         Verdicts, one row a series and one column a model.
 
     Raises:
-        ValueError: a level that the table does not hold.
+        ValueError: no level, a model or series without one of them, or a missing p-value.
     """
-    missing = set(levels) - set(p_values.index.get_level_values("level"))
-    if missing:
-        raise ValueError(f"p_values hold no level {sorted(missing)}: forecast at that level too.")
     chosen = p_values[p_values.index.get_level_values("level").isin(levels)]
+    found = chosen.groupby(level=["model", "series"], sort=False).size()
+    if not levels or found.empty or (found < len(levels)).any():
+        raise ValueError(
+            f"not every model and series has the levels {list(levels)}: forecast at those too."
+        )
+    if chosen[[name for name in JOINT if name != "exceedance_residuals"]].isna().any(axis=None):
+        raise ValueError("a p-value is missing: only exceedance residuals may be, without hits.")
     # Too few violations for exceedance residuals are no failure of theirs; the count has its test.
     passed = ~(chosen[list(JOINT)] < size).any(axis=1)
     verdicts = passed.groupby(level=["series", "model"], sort=False).all()
     return verdicts.unstack("model")
 
 
-def _p_values(part: pd.DataFrame, level: float, draws: int, seed: int) -> dict[str, float]:
+def _p_values(part: pd.DataFrame, level: float, draws: int, seed: list[int]) -> dict[str, float]:
+    one, two, three = (int(s) for s in np.random.SeedSequence(seed).generate_state(3))
     x, var, es, pit = (part[name].to_numpy() for name in ("realized", "var", "es", "pit"))
     tests: dict[str, Callable[[], float]] = {
         "kupiec": lambda: kupiec(x, var, level=level).p_value,
         "christoffersen": lambda: christoffersen(x, var, level=level).p_value,
         "dynamic_quantile": lambda: (
-            dynamic_quantile(x, var, level=level, draws=draws, seed=seed).p_value
+            dynamic_quantile(x, var, level=level, draws=draws, seed=one).p_value
         ),
         "acerbi_szekely": lambda: (
             acerbi_szekely(
-                x, var, es, sampler=_sampler(var, es, level), level=level, draws=draws, seed=seed
+                x, var, es, sampler=_sampler(var, es, level), level=level, draws=draws, seed=two
             ).p_value
         ),
         "exceedance_residuals": lambda: (
-            exceedance_residuals(x, var, es, level=level, seed=seed).p_value
+            exceedance_residuals(x, var, es, level=level, seed=three).p_value
             if (x < -var).sum() >= LEAST_VIOLATIONS
             else np.nan
         ),
@@ -160,9 +170,11 @@ def _check(forecasts: pd.DataFrame) -> None:
         raise ValueError(
             f"forecasts lack the columns {sorted(missing)}: give the table of walk_forward."
         )
+    if forecasts.empty or forecasts["level"].isna().any():
+        raise ValueError("forecasts are empty, or a level is missing.")
     repeated = forecasts.duplicated(["date", "series", "model", "level"])
     if repeated.any():
         raise ValueError(
             f"{int(repeated.sum())} forecasts are there twice for one date, series, model and "
-            "level: give each model its own name."
+            "level: give each model, and each series, its own name."
         )

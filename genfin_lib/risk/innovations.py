@@ -4,7 +4,7 @@ Each has ``cdf``, ``quantile``, ``expected_shortfall`` and ``log_prob`` for one 
 """
 
 import math
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from arch.univariate.distribution import Distribution
@@ -46,11 +46,12 @@ class Parametric:
         = -\int_0^1 F^{-1}(\alpha v^4)\, 4 v^3\, dv, \qquad \alpha = 1 - \text{level}
 
     The fourth power takes the pole out of a heavy tail's quantile function. (The partial
-    moments of ``arch`` are NaN above 340 degrees of freedom, where a gamma function overflows.)
+    moments of ``arch`` would do, but those of its t are NaN above 340 degrees of freedom.)
 
     Args:
         distribution: An ``arch.univariate`` distribution.
-        parameters: Its shape parameters: none, degrees of freedom, or these and the skew.
+        parameters: Its shape parameters: none, degrees of freedom (above 2.05), or these (up to
+            300) and the skew in (-1, 1).
     """
 
     def __init__(self, distribution: Distribution, parameters: np.ndarray) -> None:
@@ -106,14 +107,29 @@ class Empirical:
         return np.full(np.shape(x), np.nan)
 
 
+class ParetoTail(NamedTuple):
+    r"""Excesses of losses, or of gains, over a threshold.
+
+    Attributes:
+        threshold: :math:`u`, a loss for the lower tail and a gain for the upper one.
+        shape: :math:`\xi`, one over the tail index.
+        scale: :math:`\beta`.
+    """
+
+    threshold: float
+    shape: float
+    scale: float
+
+
 class ParetoTails:
     r"""Empirical in the middle, generalised Pareto beyond a threshold on either side.
 
-    .. math:: P(X < x) = \frac{k}{n}
-        \Bigl(1 + \xi\, \frac{u - x}{\beta}\Bigr)^{-1/\xi}, \qquad x < u
+    .. math:: P(-X > u + y) = \frac{k}{n}
+        \Bigl(1 + \xi\, \frac{y}{\beta}\Bigr)^{-1/\xi}, \qquad y > 0
 
-    Excesses over a high threshold follow a generalised Pareto law in the limit, whatever the law
-    of the data (Balkema & de Haan 1974; Pickands 1975), so the tail reaches beyond the worst value
+    Excesses over a high threshold follow a generalised Pareto law in the limit, for every law in
+    the domain of attraction of an extreme value law: all that are in common use
+    (Balkema & de Haan 1974; Pickands 1975). So the tail reaches beyond the worst value
     seen; :math:`\xi` is one over the tail index. VaR and ES in closed form: A. J. McNeil and
     R. Frey (2000), https://doi.org/10.1016/S0927-5398(00)00012-8. The middle has no density, and
     ``log_prob`` is NaN.
@@ -130,21 +146,20 @@ class ParetoTails:
         if not 0 < share < 0.5:
             raise ValueError(f"share {share}: the two tails need a share between 0 and 0.5 each.")
         self.ordered = np.sort(finite(values, "values"))
-        self.count = math.floor(round(len(self.ordered) * share, 8))
-        if self.count < 20:
+        self.beyond = math.floor(round(len(self.ordered) * share, 8))
+        if self.beyond < 20:
             raise ValueError(
-                f"{self.count} values lie in a tail of share {share}: at least 20 are needed to "
+                f"{self.beyond} values lie in a tail of share {share}: at least 20 are needed to "
                 "fit it; give a longer window or a larger share."
             )
-        self.share = self.count / len(self.ordered)
-        # Loss side and gain side alike: threshold, shape and scale of excesses above it.
-        self.lower = _fit_excesses(-self.ordered[: self.count + 1][::-1])
-        self.upper = _fit_excesses(self.ordered[-self.count - 1 :])
+        self.share = self.beyond / len(self.ordered)
+        self.lower = _fit_excesses(-self.ordered[: self.beyond + 1][::-1])
+        self.upper = _fit_excesses(self.ordered[-self.beyond - 1 :])
 
     def cdf(self, x: np.ndarray) -> np.ndarray:
         x = np.asarray(x, dtype=np.float64)
         middle = np.searchsorted(self.ordered, x, side="right") / len(self.ordered)
-        below, above = -x - self.lower[0], x - self.upper[0]
+        below, above = -x - self.lower.threshold, x - self.upper.threshold
         low, high = (
             self.share * stats.genpareto.sf(excess, shape, scale=scale)
             for excess, (_, shape, scale) in ((below, self.lower), (above, self.upper))
@@ -158,27 +173,31 @@ class ParetoTails:
             threshold + stats.genpareto.isf(np.minimum(tail / self.share, 1), shape, scale=scale)
             for tail, (threshold, shape, scale) in ((u, self.lower), (1 - u, self.upper))
         )
-        return np.select([u < self.share, 1 - u < self.share], [-low, high], middle)
+        return np.select([self._in_tail(u), self._in_tail(1 - u)], [-low, high], middle)
 
     def expected_shortfall(self, *, level: float = 0.99) -> float:
         alpha = 1 - fraction(level, "level")
         threshold, shape, scale = self.lower
         if shape >= 1:
             return math.inf
-        loss = -float(self.quantile(np.array([min(alpha, self.share)]))[0])
-        if alpha <= self.share:
+        if self._in_tail(np.array(alpha)):
+            loss = -float(self.quantile(np.array([alpha]))[0])
             return (loss + scale - shape * threshold) / (1 - shape)
         # Beyond the tail, the values in it count with their mean under the fitted law.
         replaced = self.ordered.copy()
-        replaced[: self.count] = -threshold - scale / (1 - shape)
+        replaced[: self.beyond] = -threshold - scale / (1 - shape)
         return float(expected_shortfall(replaced, level=level))
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
         return np.full(np.shape(x), np.nan)
 
+    def _in_tail(self, probability: np.ndarray) -> np.ndarray:
+        # 1 - 0.95 is 0.05000000000000004 and belongs to a tail of share 0.05.
+        return probability <= self.share * (1 + 1e-9)
 
-def _fit_excesses(ordered: np.ndarray) -> tuple[float, float, float]:
-    """Threshold, shape and scale of a Pareto tail: the first value is the threshold."""
+
+def _fit_excesses(ordered: np.ndarray) -> ParetoTail:
+    """Fit a tail to ordered values, of which the first is the threshold."""
     threshold = float(ordered[0])
     excesses = ordered[1:] - threshold
     if not excesses[-1] > 0:
@@ -187,4 +206,4 @@ def _fit_excesses(ordered: np.ndarray) -> tuple[float, float, float]:
             "series hardly moves, drop it or give a longer window."
         )
     shape, _, scale = stats.genpareto.fit(excesses, floc=0, scale=excesses.mean())
-    return threshold, float(shape), float(scale)
+    return ParetoTail(threshold, float(shape), float(scale))

@@ -52,8 +52,9 @@ class LocationScale:
     """
 
     def __init__(
-        self, location: np.ndarray, scale: np.ndarray, innovations: Sequence[Innovation]
+        self, location: ArrayLike, scale: ArrayLike, innovations: Sequence[Innovation]
     ) -> None:
+        location, scale = (np.asarray(a, dtype=np.float64) for a in (location, scale))
         if not len(location) == len(scale) == len(innovations):
             raise ValueError(
                 f"{len(location)} locations, {len(scale)} scales and {len(innovations)} "

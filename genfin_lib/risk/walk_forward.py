@@ -51,15 +51,11 @@ def walk_forward(
         levels.
 
     Raises:
-        ValueError: NaN, dates out of order or double, no or too little history before ``start``,
-            nothing after it, or a level outside (0, 1).
+        ValueError: no frame with dates, NaN, dates out of order or double, a series twice, no or
+            too little history before ``start``, nothing after it, a level outside (0, 1) or twice,
+            or none.
     """
-    finite(returns, "returns")
-    if not (returns.index.is_monotonic_increasing and returns.index.is_unique):
-        raise ValueError("returns are not in order of time, or a day is there twice: sort them.")
-    if refit_every < 1:
-        raise ValueError(f"refit_every {refit_every}: at least one day between refits is needed.")
-    levels = [fraction(level, "level") for level in levels]
+    _check(returns, window, refit_every, levels)
     first = int(returns.index.searchsorted(pd.Timestamp(start)))
     if first == len(returns):
         raise ValueError(f"no return on or after {start}: the last is of {returns.index[-1]:%F}.")
@@ -113,3 +109,26 @@ def _stretch(
     )
     columns = ["var", "es", "log_score", "pit", "realized"]
     return pd.DataFrame(numbers.reshape(-1, 5), index=index, columns=columns).reset_index()
+
+
+def _check(
+    returns: pd.DataFrame, window: int | None, refit_every: int, levels: Sequence[float]
+) -> None:
+    if not (isinstance(returns, pd.DataFrame) and isinstance(returns.index, pd.DatetimeIndex)):
+        raise ValueError(
+            f"returns are a {type(returns).__name__} with a {type(returns.index).__name__}: a "
+            "DataFrame with dates is needed; a series becomes one by to_frame()."
+        )
+    finite(returns, "returns")
+    if not (returns.index.is_monotonic_increasing and returns.index.is_unique):
+        raise ValueError("returns are not in order of time, or a day is there twice: sort them.")
+    if not returns.columns.is_unique:
+        raise ValueError(f"a series is there twice in {list(returns.columns)}: drop one.")
+    if refit_every < 1 or (window is not None and window < 1):
+        raise ValueError(
+            f"refit_every {refit_every}, window {window}: at least one day is needed for each."
+        )
+    if not levels or len(set(levels)) < len(levels):
+        raise ValueError(f"levels {levels}: one or more, each once.")
+    for level in levels:
+        fraction(level, "level")

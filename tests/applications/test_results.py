@@ -7,7 +7,7 @@ import pytest
 
 from genfin_lib.applications import read_results, write_results
 
-TABLE = pd.DataFrame({"model": ["a", "b"], "loss": [1.23456789, float("nan")]})
+TABLE = pd.DataFrame({"model": ["a", "NA"], "loss": [1.23456789, float("nan")]})
 
 
 def written(folder):
@@ -53,5 +53,7 @@ def test_result_of_other_data_is_refused(tmp_path) -> None:
 def test_missing_and_empty_results(tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no y\.csv"):
         read_results("y", folder=tmp_path)
+    with pytest.raises(ValueError, match=r"facts \['seed'\]"):
+        write_results("y", TABLE, command="", seed=0, inputs=[], facts={"seed": 1}, folder=tmp_path)
     with pytest.raises(ValueError, match="empty"):
         write_results("y", TABLE[:0], command="", seed=0, inputs=[], folder=tmp_path)

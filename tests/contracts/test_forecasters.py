@@ -136,3 +136,12 @@ def test_bad_history_is_refused(name: str) -> None:
             call(still)
         with pytest.raises(ValueError, match="rows of history and at least"):
             call(history.iloc[:1])
+
+
+@ALL
+def test_series_do_not_see_each_other(name: str) -> None:
+    both = market()
+    law = FORECASTERS[name]().fit(both).forecast(both)
+    for s, column in enumerate(both):
+        one = FORECASTERS[name]().fit(both[[column]]).forecast(both[[column]])
+        np.testing.assert_allclose(law.quantile(0.01)[s], one.quantile(0.01)[0], rtol=1e-9)

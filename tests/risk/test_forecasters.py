@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from arch import arch_model
 from arch.univariate import Normal, SkewStudent, StudentsT
-from scipy import stats
 from scipy.integrate import quad
 
 from genfin_lib.data import simulate_garch
@@ -120,63 +119,13 @@ def test_filtered_simulation_replays_scaled_residuals() -> None:
     )
 
 
-@pytest.mark.parametrize("df", [3.0, 6.0])
-def test_pareto_tails_reach_where_the_sample_ends(df: float) -> None:
-    x = stats.t.rvs(df, size=20_000, random_state=1)
-    law = ParetoTails(x)
-    for u in (1e-3, 1e-4):
-        assert law.quantile(np.array([u]))[0] == pytest.approx(stats.t.ppf(u, df), rel=0.25)
-        assert law.quantile(np.array([1 - u]))[0] == pytest.approx(-stats.t.ppf(u, df), rel=0.25)
-    assert law.quantile(np.array([1e-6]))[0] < x.min()
-    assert law.lower[1] == pytest.approx(1 / df, abs=0.15)
-
-
-def test_pareto_tails_are_exact_on_quantiles_of_a_pareto_law() -> None:
-    shape, scale, n = 0.25, 0.6, 2000
-    excess = stats.genpareto.ppf((np.arange(n) + 0.5) / n, shape, scale=scale)
-    x = np.concatenate([-1.0 - excess, np.linspace(-1, 1, 16_001), 1.0 + excess])
-    law = ParetoTails(x)
-    assert law.lower[1] == pytest.approx(shape, abs=0.01)
-    # VaR and ES of McNeil and Frey's formulas with the true parameters.
-    tail = 0.01 / law.share
-    var = 1 + scale / shape * (tail**-shape - 1)
-    assert -law.quantile(np.array([0.01]))[0] == pytest.approx(var, rel=0.01)
-    es = (var + scale - shape) / (1 - shape)
-    assert law.expected_shortfall(level=0.99) == pytest.approx(es, rel=0.01)
-
-
-def test_pareto_law_is_one_law() -> None:
-    law = ParetoTails(stats.t.rvs(4, size=1000, random_state=0))
-    at = np.array([-law.lower[0], law.upper[0]])
-    below, above = law.cdf(at - 1e-9), law.cdf(at + 1e-9)
-    np.testing.assert_allclose(below, above, atol=1.5e-3)
-    # Across the end of the tail ES moves on without a jump.
-    es = [law.expected_shortfall(level=1 - law.share + d) for d in (-1e-6, 1e-6)]
-    assert es[0] == pytest.approx(es[1], rel=1e-4)
-
-
-def test_tail_without_mean_has_infinite_shortfall() -> None:
-    x = stats.genpareto.rvs(1.5, size=4000, random_state=0)
-    assert ParetoTails(-x).expected_shortfall(level=0.99) == np.inf
-
-
-def test_pareto_tails_need_a_tail() -> None:
-    with pytest.raises(ValueError, match="10 values lie in a tail"):
-        ParetoTails(np.arange(100.0))
-    with pytest.raises(ValueError, match=r"share 0\.6"):
-        ParetoTails(np.arange(1000.0), share=0.6)
-    flat = np.concatenate([np.full(500, -1.0), np.arange(500.0)])
-    with pytest.raises(ValueError, match="no excess to fit"):
-        ParetoTails(flat, share=0.1)
-
-
 def test_models_must_be_fitted_and_asked_about_their_own_series() -> None:
     history = market()
     for model in (Garch(), PeaksOverThreshold(Ewma())):
         with pytest.raises(ValueError, match=r"call fit\(history\) first"):
             model.forecast(history)
-    with pytest.raises(ValueError, match="same series in the same order"):
-        Garch().fit(history).forecast(history.iloc[:, ::-1])
+        with pytest.raises(ValueError, match="same series in the same order"):
+            model.fit(history).forecast(history.iloc[:, ::-1])
 
 
 def test_location_scale_says_what_is_wrong() -> None:
@@ -192,9 +141,70 @@ def test_location_scale_says_what_is_wrong() -> None:
         law.cdf(np.zeros(3))
 
 
-def test_empirical_quantile_is_the_inverse_of_its_distribution_function() -> None:
-    law = Empirical(np.array([3.0, 1.0, 2.0, 2.0]))
-    np.testing.assert_array_equal(
-        law.quantile(np.array([0.1, 0.25, 0.26, 0.75, 0.76, 1.0])), [1, 1, 2, 2, 3, 3]
-    )
-    np.testing.assert_array_equal(law.cdf(np.array([0.5, 1, 2, 2.5, 3])), [0, 0.25, 0.75, 0.75, 1])
+class Counted(Ewma):
+    """EWMA that counts how often it was fitted."""
+
+    fits = 0
+
+    def fit(self, history: pd.DataFrame) -> "Counted":
+        self.fits += 1
+        super().fit(history)
+        return self
+
+
+@pytest.mark.parametrize("build", [FilteredHistoricalSimulation, PeaksOverThreshold])
+def test_forecast_fits_nothing(build) -> None:
+    history = market()
+    model = build(Counted()).fit(history)
+    model.forecast(history[50:])
+    model.forecast(history)
+    assert model.volatility.fits == 1
+
+
+def test_tails_stand_still_between_refits() -> None:
+    history = market(900)
+    history = history.where(history > 0, 3 * history)
+    law = PeaksOverThreshold(Ewma(), share=0.15).fit(history[:600]).forecast(history)
+    for s, column in enumerate(Ewma().filter(history[:600]).residuals.T):
+        mine = ParetoTails(column, share=0.15)
+        assert law.innovations[s].lower == mine.lower
+        assert law.innovations[s].share == mine.share
+    default = PeaksOverThreshold(Ewma()).fit(history).forecast(history)
+    assert default.innovations[0].share == pytest.approx(0.1, abs=1 / 800)
+
+
+def test_fewest_rows_are_those_stated() -> None:
+    x = pd.DataFrame({"a": np.random.default_rng(0).normal(size=100)})
+    for model, least in ((Gaussian(), 2), (Ewma(), 52), (Garch(), 100)):
+        model.fit(x[:least])
+        with pytest.raises(ValueError, match="rows of history and at least"):
+            model.fit(x[: least - 1])
+    with pytest.raises(ValueError, match="burn_in 0"):
+        Ewma(burn_in=0)
+    still = pd.DataFrame({"a": np.append(np.zeros(50), x["a"])})
+    with pytest.raises(ValueError, match=r"\['a'\] do not move in the first 50 rows"):
+        Ewma().filter(still)
+    with pytest.raises(ValueError, match="to_frame"):
+        Gaussian().fit(x["a"])
+
+
+def test_ewma_is_riskmetrics_unless_told_otherwise() -> None:
+    history = market(300)
+    given = Ewma(decay=0.94, burn_in=50).filter(history).residuals
+    np.testing.assert_array_equal(Ewma().filter(history).residuals, given)
+
+
+def test_draws_of_different_series_are_independent() -> None:
+    law = LocationScale(np.zeros(2), np.ones(2), [Empirical(np.arange(500.0))] * 2)
+    correlation = np.corrcoef(law.sample(20_000, seed=0).T)[0, 1]
+    assert abs(correlation) < 4 / np.sqrt(20_000)
+
+
+def test_a_uniform_of_zero_has_a_quantile(monkeypatch) -> None:
+    class Zero:
+        def random(self, shape):
+            return np.zeros(shape)
+
+    monkeypatch.setattr(np.random, "default_rng", lambda _: Zero())
+    law = LocationScale([0.0], [1.0], [Empirical(np.arange(5.0))])
+    assert (law.sample(3, seed=0) == 0).all()

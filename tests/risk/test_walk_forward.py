@@ -54,6 +54,22 @@ def test_refits_follow_the_schedule_and_see_yesterday_last() -> None:
     assert located(table, "a") == [9] * 8 + [17] * 8 + [25] * 4
 
 
+class FitRows(Diary):
+    """Forecasts the number of rows that it was fitted on."""
+
+    def fit(self, history: pd.DataFrame) -> Self:
+        self.fitted_on = float(len(history))
+        return self
+
+
+def test_fit_sees_the_window_too() -> None:
+    returns = numbered()
+    run = {"start": returns.index[10], "refit_every": 8}
+    assert located(walk_forward(FitRows(), returns, window=4, **run), "a") == [4] * 20
+    grown = [10] * 8 + [18] * 8 + [26] * 4
+    assert located(walk_forward(FitRows(), returns, **run), "a") == grown
+
+
 @pytest.mark.parametrize("window", [4, None])
 def test_window_is_the_rows_seen(window: int | None) -> None:
     returns = numbered()
@@ -121,7 +137,7 @@ def test_runs_unchanged_on_a_dask_cluster() -> None:
 def test_forecaster_given_is_left_as_it_was() -> None:
     returns, model = market(420), Garch()
     walk_forward(model, returns, start=returns.index[400])
-    assert model.parameters is None
+    assert model.parameters.empty
 
 
 def test_right_model_has_uniform_pit_and_right_hit_rate() -> None:
@@ -148,6 +164,13 @@ def test_wrong_requests_are_refused() -> None:
         "3 returns before": {"start": returns.index[3], "window": 5},
         "0 returns before": {"start": "1990-01-01"},
         "refit_every 0": {"refit_every": 0},
+        "window 0": {"window": 0},
+        "a day is there twice": {"returns": returns.iloc[[0, *range(30)]]},
+        "a series is there twice": {"returns": returns[["a", "a"]]},
+        "each once": {"levels": (0.99, 0.99)},
+        "one or more": {"levels": ()},
+        "to_frame": {"returns": returns["a"]},
+        "a DataFrame with dates": {"returns": returns.reset_index(drop=True)},
         "level 99": {"levels": (99,)},
         "1 NaN": {"returns": returns.mask(returns == 12).fillna({"a": 1.0})},
     }

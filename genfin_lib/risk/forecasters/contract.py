@@ -1,5 +1,6 @@
 """The one interface of everything that forecasts returns."""
 
+from collections.abc import Iterable
 from typing import Protocol, Self
 
 import numpy as np
@@ -35,8 +36,9 @@ def values(history: pd.DataFrame, *, least: int) -> np.ndarray:
     Raises:
         ValueError: NaN or inf, fewer rows, or a column that never moves.
     """
-    frame = history.to_frame() if isinstance(history, pd.Series) else history
-    array = finite(frame, "returns")
+    array = finite(history, "returns")
+    if array.ndim != 2:
+        raise ValueError("history is one series: give a frame with it as a column, to_frame().")
     if len(array) < least:
         raise ValueError(
             f"{len(array)} rows of history and at least {least} are needed: start later or give a "
@@ -45,7 +47,22 @@ def values(history: pd.DataFrame, *, least: int) -> np.ndarray:
     constant = np.ptp(array, axis=0) == 0
     if constant.any():
         raise ValueError(
-            f"{list(np.asarray(frame.columns)[constant])} never move in these {len(array)} rows: "
+            f"{list(np.asarray(history.columns)[constant])} never move in these {len(array)} rows: "
             "a constant series has no volatility; drop it or give a longer window."
         )
     return array
+
+
+def same_series(fitted: Iterable, history: pd.DataFrame) -> None:
+    """Refuse a history of other series than those that the parameters belong to.
+
+    Raises:
+        ValueError: nothing fitted yet, other columns, or in another order.
+    """
+    names, asked = list(fitted), list(history.columns)
+    if not names:
+        raise ValueError("the model has no parameters yet: call fit(history) first.")
+    if names != asked:
+        raise ValueError(
+            f"fitted on {names}, asked about {asked}: give the same series in the same order."
+        )

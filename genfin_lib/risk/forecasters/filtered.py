@@ -1,9 +1,11 @@
 """Forecasters in two steps: take the volatility out, then look at what is left."""
 
+from collections.abc import Hashable
 from typing import Self
 
 import pandas as pd
 
+from genfin_lib.risk.forecasters.contract import same_series
 from genfin_lib.risk.forecasters.volatility import VolatilityFilter
 from genfin_lib.risk.innovations import Empirical, ParetoTails
 from genfin_lib.risk.predictive import LocationScale
@@ -52,21 +54,23 @@ class PeaksOverThreshold:
         share: Share of residuals in each tail.
 
     Raises:
-        ValueError: fewer than 20 residuals in a tail, or not fitted.
+        ValueError: fewer than 20 residuals in a tail, not fitted, or fitted on other series.
     """
 
     def __init__(self, volatility: VolatilityFilter, *, share: float = 0.1) -> None:
         self.volatility = volatility
         self.share = share
-        self.tails: list[ParetoTails] | None = None
+        self.tails: dict[Hashable, ParetoTails] = {}
 
     def fit(self, history: pd.DataFrame) -> Self:
         residuals = self.volatility.fit(history).filter(history).residuals
-        self.tails = [ParetoTails(column, share=self.share) for column in residuals.T]
+        self.tails = {
+            series: ParetoTails(column, share=self.share)
+            for series, column in zip(history.columns, residuals.T, strict=True)
+        }
         return self
 
     def forecast(self, history: pd.DataFrame) -> LocationScale:
-        if self.tails is None:
-            raise ValueError("the model has no tails yet: call fit(history) first.")
+        same_series(self.tails, history)
         _, location, scale = self.volatility.filter(history)
-        return LocationScale(location, scale, self.tails)
+        return LocationScale(location, scale, list(self.tails.values()))

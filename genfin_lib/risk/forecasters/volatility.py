@@ -1,5 +1,6 @@
 """Forecasters that follow volatility: a filter runs daily, its parameters move at refits only."""
 
+from collections.abc import Hashable
 from typing import NamedTuple, Protocol, Self
 
 import numpy as np
@@ -8,7 +9,7 @@ from arch.univariate import GARCH as GarchVariance
 from arch.univariate import ConstantMean, Normal
 from arch.univariate.distribution import Distribution
 
-from genfin_lib.risk.forecasters.contract import values
+from genfin_lib.risk.forecasters.contract import same_series, values
 from genfin_lib.risk.innovations import Parametric
 from genfin_lib.risk.predictive import LocationScale
 from genfin_lib.risk.validation import fraction
@@ -54,10 +55,13 @@ class Ewma:
         burn_in: Rows whose residuals are left out, because their volatility rests on few returns.
 
     Raises:
-        ValueError: decay outside (0, 1); history not longer than the burn-in.
+        ValueError: decay outside (0, 1), burn-in below one; fewer than two rows after the burn-in,
+            or a series that does not move in it.
     """
 
     def __init__(self, *, decay: float = 0.94, burn_in: int = 50) -> None:
+        if burn_in < 1:
+            raise ValueError(f"burn_in {burn_in}: the first volatility needs at least one return.")
         self.decay = fraction(decay, "decay")
         self.burn_in = burn_in
 
@@ -68,6 +72,12 @@ class Ewma:
     def filter(self, history: pd.DataFrame) -> Filtered:
         x = values(history, least=self.burn_in + 2)
         variance = pd.DataFrame(x**2).ewm(alpha=1 - self.decay).mean().to_numpy()
+        still = np.asarray(history.columns)[variance[self.burn_in - 1] == 0]
+        if len(still):
+            raise ValueError(
+                f"{list(still)} do not move in the first {self.burn_in} rows: there is no "
+                "volatility to divide by; start later or give a longer burn_in."
+            )
         # The volatility of a day is known the evening before.
         residuals = x[self.burn_in :] / np.sqrt(variance[self.burn_in - 1 : -1])
         return Filtered(residuals, np.zeros(x.shape[1]), np.sqrt(variance[-1]))
@@ -81,14 +91,16 @@ class Garch:
     r"""GARCH(1,1), or GJR-GARCH when asymmetric, by maximum likelihood through ``arch``.
 
     .. math:: r_t = \mu + \sigma_t \varepsilon_t, \qquad
-        \sigma^2_{t+1} = \omega + \bigl(\alpha + \gamma\, 1\{\varepsilon_t < 0\}\bigr)
-        (r_t - \mu)^2 + \beta \sigma_t^2
+        \sigma^2_{t+1} = \omega + \bigl(a + \gamma\, 1\{\varepsilon_t < 0\}\bigr)
+        (r_t - \mu)^2 + b\, \sigma_t^2
 
     Volatility returns to a mean, and with :math:`\gamma > 0` falls raise it more than
     rises: the leverage effect. Sources: T. Bollerslev (1986),
     https://doi.org/10.1016/0304-4076(86)90063-1; L. R. Glosten, R. Jagannathan and
     D. E. Runkle (1993), https://doi.org/10.1111/j.1540-6261.1993.tb05128.x. Every series has its
-    own parameters. Chapter: forecasting risk.
+    own parameters, named as in ``arch``: ``alpha[1]`` is :math:`a`, ``beta[1]`` is :math:`b`.
+    The variance of the first day of a history is guessed from its first shocks (the backcast of
+    ``arch``). Chapter: forecasting risk.
 
     Args:
         innovations: An ``arch.univariate`` distribution class, such as ``Normal``, ``StudentsT``
@@ -96,7 +108,8 @@ class Garch:
         asymmetric: Whether there is a :math:`\gamma`.
 
     Raises:
-        ValueError: fewer than 100 rows, columns other than those fitted, or not fitted.
+        ValueError: fewer than 100 rows, columns other than those fitted, not fitted, or a
+            likelihood whose maximum was not found.
     """
 
     LEAST = 100
@@ -106,17 +119,21 @@ class Garch:
     ) -> None:
         self.innovations = innovations
         self.asymmetric = asymmetric
-        self.parameters: pd.DataFrame | None = None
+        self.parameters = pd.DataFrame()
 
     def fit(self, history: pd.DataFrame) -> Self:
         x = values(history, least=self.LEAST)
-        fitted = [self._fit_one(column) for column in x.T]
-        self.parameters = pd.DataFrame(fitted, index=pd.DataFrame(history).columns)
+        fitted = {
+            series: self._fit_one(series, column)
+            for series, column in zip(history.columns, x.T, strict=True)
+        }
+        self.parameters = pd.DataFrame(fitted).T
         return self
 
     def filter(self, history: pd.DataFrame) -> Filtered:
         x = values(history, least=self.LEAST)
-        parameters = self._fitted(history)
+        same_series(self.parameters.index, history)
+        parameters = self.parameters
         mean = parameters["mu"].to_numpy()
         recursion = self._variance()
         rows = np.ascontiguousarray(parameters[recursion.parameter_names()])
@@ -128,13 +145,13 @@ class Garch:
     def forecast(self, history: pd.DataFrame) -> LocationScale:
         _, location, scale = self.filter(history)
         distribution = self.innovations()
-        shapes = self._fitted(history)[distribution.parameter_names()].to_numpy()
+        shapes = self.parameters[distribution.parameter_names()].to_numpy()
         return LocationScale(location, scale, [Parametric(distribution, row) for row in shapes])
 
     def _variance(self) -> GarchVariance:
         return GarchVariance(p=1, o=int(self.asymmetric), q=1)
 
-    def _fit_one(self, returns: np.ndarray) -> pd.Series:
+    def _fit_one(self, series: Hashable, returns: np.ndarray) -> pd.Series:
         # Estimated in units of its own standard deviation: the optimiser is made for numbers near
         # one, and decimal returns have variances near 1e-4.
         unit = returns.std()
@@ -144,21 +161,14 @@ class Garch:
             distribution=self.innovations(),
             rescale=False,
         )
-        parameters = model.fit(disp="off", show_warning=False).params
-        return parameters * pd.Series(
-            {"mu": unit, "omega": unit**2}, index=parameters.index
-        ).fillna(1.0)
-
-    def _fitted(self, history: pd.DataFrame) -> pd.DataFrame:
-        if self.parameters is None:
-            raise ValueError("the model has no parameters yet: call fit(history) first.")
-        columns = pd.DataFrame(history).columns
-        if not columns.equals(self.parameters.index):
+        found = model.fit(disp="off", show_warning=False)
+        if not np.isfinite(found.loglikelihood) or found.convergence_flag not in (0, 8):
             raise ValueError(
-                f"fitted on {list(self.parameters.index)}, asked about {list(columns)}: give the "
-                "same series in the same order."
+                f"the likelihood of {series!r} has no maximum that the optimiser can find (flag "
+                f"{found.convergence_flag}): look at the series, or give a longer window."
             )
-        return self.parameters
+        units = pd.Series({"mu": unit, "omega": unit**2}, index=found.params.index)
+        return found.params * units.fillna(1.0)
 
 
 def _volatility(recursion: GarchVariance, shocks: np.ndarray, parameters: np.ndarray) -> np.ndarray:
