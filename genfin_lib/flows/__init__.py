@@ -2,5 +2,15 @@
 
 from genfin_lib.flows.builders import iaf, maf, neural_spline_flow, nice, real_nvp
 from genfin_lib.flows.flow import Conditional, Flow
+from genfin_lib.flows.tails import TailTransform
 
-__all__ = ["Conditional", "Flow", "iaf", "maf", "neural_spline_flow", "nice", "real_nvp"]
+__all__ = [
+    "Conditional",
+    "Flow",
+    "TailTransform",
+    "iaf",
+    "maf",
+    "neural_spline_flow",
+    "nice",
+    "real_nvp",
+]

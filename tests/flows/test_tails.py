@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from genfin_lib.distributions import StudentT, TwoSidedT
-from genfin_lib.flows import Flow, neural_spline_flow, real_nvp
+from genfin_lib.flows import Flow, TailTransform, neural_spline_flow, real_nvp
 from genfin_lib.flows.linear import DiagonalScale
-from genfin_lib.flows.tails import TailTransform
 from tests.contracts.registry import perturb
 
 pytestmark = pytest.mark.filterwarnings("error")
