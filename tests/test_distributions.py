@@ -120,7 +120,8 @@ def test_two_sided_t_cdf_is_the_integral_of_its_density() -> None:
 
 def test_two_sided_t_icdf_inverts_its_cdf() -> None:
     base = two_sided()
-    u = torch.tensor([1e-9, 1e-4, 0.3, 0.45, 0.5, 0.55, 0.8, 1 - 1e-4]).double()[:, None].expand(-1, 3)
+    levels = torch.tensor([1e-9, 1e-4, 0.3, 0.45, 0.5, 0.55, 0.8, 1 - 1e-4])
+    u = levels.double()[:, None].expand(-1, 3)
     torch.testing.assert_close(base.cdf(base.icdf(u)), u, atol=1e-12, rtol=1e-9)
 
 
