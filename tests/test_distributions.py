@@ -6,7 +6,14 @@ import pytest
 import torch
 from scipy import stats
 
-from genfin_lib.distributions import MultivariateStudentT, StandardNormal, StudentT, fixed_seed
+from genfin_lib.distributions import (
+    MultivariateStudentT,
+    StandardNormal,
+    StudentT,
+    TwoSidedT,
+    fixed_seed,
+)
+from genfin_lib.training import fit
 
 
 def test_standard_normal_matches_scipy() -> None:
@@ -55,6 +62,109 @@ def test_fixed_degrees_of_freedom_are_no_parameter_but_are_saved() -> None:
 def test_student_t_refuses_degrees_of_freedom_out_of_range(df: float) -> None:
     with pytest.raises(ValueError, match="strictly between 1 and 100"):
         StudentT(2, df=df)
+
+
+# Degrees of freedom below and above zero, one pair for each of three features.
+PAIRS = torch.tensor([[3.0, 8.0, 1.5], [8.0, 3.0, 60.0]]).double()
+
+
+def two_sided() -> TwoSidedT:
+    base = TwoSidedT(3).double()
+    with torch.no_grad():
+        base.raw_df.copy_(torch.logit((PAIRS - base.LOWEST) / (base.HIGHEST - base.LOWEST)))
+    return base
+
+
+def integral(base: TwoSidedT, z: torch.Tensor, dz: torch.Tensor) -> torch.Tensor:
+    """Mass of each feature: midpoints z of cells of width dz."""
+    log_p = base().base_dist.log_prob(z[:, None].expand(-1, 3))
+    return (log_p.exp() * dz[:, None]).sum(0)
+
+
+@torch.no_grad()
+def test_two_sided_t_has_half_of_its_mass_on_each_side() -> None:
+    # z = e^u from 1e-8 to 1e12: a tail with 1.5 degrees of freedom leaves 1e-18 outside.
+    step = 1e-3
+    u = torch.arange(math.log(1e-8), math.log(1e12), step).double() + step / 2
+    z, dz = u.exp(), u.exp() * step
+    half = torch.full((3,), 0.5).double()
+    torch.testing.assert_close(integral(two_sided(), z, dz), half, atol=1e-7, rtol=0)
+    torch.testing.assert_close(integral(two_sided(), -z, dz), half, atol=1e-7, rtol=0)
+
+
+def test_two_sided_t_joins_its_halves_smoothly() -> None:
+    z = torch.tensor([[-1e-9] * 3, [1e-9] * 3]).double().requires_grad_()
+    log_p = two_sided()().base_dist.log_prob(z)
+    expected = torch.full_like(log_p, -0.5 * math.log(2 * math.pi))  # that of the normal, too
+    torch.testing.assert_close(log_p, expected, atol=1e-12, rtol=0)
+    (slope,) = torch.autograd.grad(log_p.sum(), z)
+    assert slope.abs().max() < 1e-7
+
+
+def test_two_sided_t_with_equal_sides_is_a_scaled_student_t() -> None:
+    z = 5 * torch.randn(20, 1, dtype=torch.float64)
+    scale = stats.t.pdf(0, 4.0) / stats.norm.pdf(0)
+    law = TwoSidedT(1, left=4.0, right=4.0).double()()
+    expected = stats.t.logpdf(z.numpy(), 4.0, scale=scale).sum(1)
+    assert law.log_prob(z).detach().numpy() == pytest.approx(expected, rel=1e-5)
+
+
+def test_two_sided_t_cdf_is_the_integral_of_its_density() -> None:
+    base = two_sided()
+    z = torch.tensor([[-40.0] * 3, [-2.0] * 3, [0.0] * 3, [1.0] * 3, [40.0] * 3]).double()
+    step = 1e-5
+    slope = (base.cdf(z + step) - base.cdf(z - step)) / (2 * step)
+    torch.testing.assert_close(slope, base().base_dist.log_prob(z).exp(), atol=1e-9, rtol=1e-6)
+    assert base.cdf(z)[2].tolist() == [0.5] * 3
+
+
+def test_two_sided_t_icdf_inverts_its_cdf() -> None:
+    base = two_sided()
+    levels = torch.tensor([1e-9, 1e-4, 0.3, 0.45, 0.5, 0.55, 0.8, 1 - 1e-4])
+    u = levels.double()[:, None].expand(-1, 3)
+    torch.testing.assert_close(base.cdf(base.icdf(u)), u, atol=1e-12, rtol=1e-9)
+
+
+def test_two_sided_t_samples_follow_its_distribution_function() -> None:
+    base = two_sided()
+    with fixed_seed(0):
+        u = base.cdf(base().sample((20_000,)))
+    for feature in range(3):
+        assert stats.kstest(u[:, feature].numpy(), "uniform").pvalue > 1e-4
+
+
+def test_two_sided_t_recovers_both_tails_of_simulated_data() -> None:
+    truth, found = TwoSidedT(1, left=3.0, right=8.0), TwoSidedT(1, left=20.0, right=20.0)
+    with fixed_seed(0):
+        x = truth().sample((20_000,))
+
+    class Base(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.base = found
+
+        def loss(self, batch, *, progress):
+            return -self.base().log_prob(batch).mean()
+
+    fit(Base(), x, seed=0, epochs=20, learning_rate=3e-2)
+    left, right = found.df.detach().flatten().tolist()
+    # Four standard errors of maximum likelihood at this size: 0.09 and 0.45.
+    assert left == pytest.approx(3.0, abs=0.36)
+    assert right == pytest.approx(8.0, abs=1.8)
+
+
+@pytest.mark.parametrize("sides", [{"left": 1.0}, {"right": 100.0}, {"left": math.nan}])
+def test_two_sided_t_refuses_degrees_of_freedom_out_of_range(sides) -> None:
+    with pytest.raises(ValueError, match="strictly between 1 and 100"):
+        TwoSidedT(2, **sides)
+
+
+def test_two_sided_t_has_finite_gradients_far_out() -> None:
+    base = TwoSidedT(1)
+    z = torch.tensor([[-1e6], [0.0], [1e6]]).requires_grad_()
+    base().log_prob(z).sum().backward()
+    assert z.grad.isfinite().all()
+    assert base.raw_df.grad.isfinite().all()
 
 
 def test_fixed_seed_repeats_and_leaves_the_outer_stream() -> None:

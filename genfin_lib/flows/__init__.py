@@ -4,11 +4,13 @@ from genfin_lib.flows.builders import iaf, maf, neural_spline_flow, nice, real_n
 from genfin_lib.flows.continuous import continuous_flow
 from genfin_lib.flows.flow import Conditional, Flow
 from genfin_lib.flows.matching import FlowMatching
+from genfin_lib.flows.tails import TailTransform
 
 __all__ = [
     "Conditional",
     "Flow",
     "FlowMatching",
+    "TailTransform",
     "continuous_flow",
     "iaf",
     "maf",

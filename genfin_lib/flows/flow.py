@@ -201,7 +201,8 @@ class Flow(nn.Module):
             )
         if not hasattr(self.base, name):
             raise ValueError(
-                f"the base {type(self.base).__name__} has no {name}; use StandardNormal or StudentT"
+                f"the base {type(self.base).__name__} has no {name}; use StandardNormal, "
+                "StudentT or TwoSidedT"
             )
         function: Callable[[Tensor], Tensor] = getattr(self.base, name)
         return function

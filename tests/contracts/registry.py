@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from genfin_lib.distributions import StudentT
+from genfin_lib.distributions import StudentT, TwoSidedT
 from genfin_lib.flows import (
     Flow,
     FlowMatching,
@@ -27,6 +27,7 @@ from genfin_lib.flows.elementwise import Additive, Affine
 from genfin_lib.flows.field import VectorField
 from genfin_lib.flows.linear import BatchNorm, DiagonalScale, Permutation, Standardize
 from genfin_lib.flows.spline import RationalQuadratic
+from genfin_lib.flows.tails import TailTransform
 from genfin_lib.flows.transform import Compose, Inverse, Transform
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -50,6 +51,7 @@ TRANSFORMS: dict[str, Callable[[int, int], Transform]] = {
     "continuous": lambda d, c: Continuous(
         VectorField(d, c, hidden=(8, 8)), solver=FixedSteps(60), adjoint=False
     ),
+    "tail transform": lambda d, c: TailTransform(d, weight=0.3),
     "composition": lambda d, c: Compose([AffineCoupling(d, c), AdditiveCoupling(d, c, flip=True)]),
 }
 
@@ -57,7 +59,9 @@ TRANSFORMS: dict[str, Callable[[int, int], Transform]] = {
 TWO_OR_MORE = [name for name in TRANSFORMS if "coupling" in name or name == "composition"]
 
 # Transforms that leave data as they are before training.
-IDENTITY_AT_START = [name for name in TRANSFORMS if name not in ("permutation", "standardize")]
+IDENTITY_AT_START = [
+    name for name in TRANSFORMS if name not in ("permutation", "standardize", "tail transform")
+]
 
 FLOWS: dict[str, Callable[[int, int], Flow]] = {
     "NICE": nice,
@@ -71,6 +75,10 @@ FLOWS: dict[str, Callable[[int, int], Flow]] = {
     ),
     "MAF": maf,
     "MAF, t base": lambda d, c: maf(d, c, base=StudentT(d)),
+    "MAF, two-sided t base": lambda d, c: maf(d, c, base=TwoSidedT(d, left=3.0, right=8.0)),
+    "MAF, tail transform": lambda d, c: Flow(
+        d, c, transforms=[TailTransform(d), maf(d, c, transforms=2).transform]
+    ),
     "IAF": iaf,
     # Three layers: eight splines with weights moved at random are too sharp for a quadrature grid.
     "spline coupling": lambda d, c: neural_spline_flow(d, c, transforms=3),
