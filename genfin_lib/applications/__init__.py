@@ -1,6 +1,13 @@
 """Where models meet markets: long runs, their protocol and their results."""
 
 from genfin_lib.applications.protocol import panel_table, protocol_returns, series_table
-from genfin_lib.applications.results import read_results, write_results
+from genfin_lib.applications.results import read_record, read_results, write_results
 
-__all__ = ["panel_table", "protocol_returns", "read_results", "series_table", "write_results"]
+__all__ = [
+    "panel_table",
+    "protocol_returns",
+    "read_record",
+    "read_results",
+    "series_table",
+    "write_results",
+]

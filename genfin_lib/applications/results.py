@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -76,12 +77,7 @@ def read_results(name: str, *, folder: Path = FOLDER) -> pd.DataFrame:
         FileNotFoundError: no such result.
         ValueError: the table was changed by hand, or a snapshot is another one than then.
     """
-    path, record_path = folder / f"{name}.csv", folder / f"{name}.json"
-    if not (path.is_file() and record_path.is_file()):
-        raise FileNotFoundError(
-            f"no {path.name} with its record in {folder}: results come with a checkout of the book."
-        )
-    record = json.loads(record_path.read_text(encoding="utf-8"))
+    path, record = folder / f"{name}.csv", read_record(name, folder=folder)
     text = path.read_bytes()
     if hashlib.sha256(text).hexdigest() != record["sha256"]:
         raise ValueError(f"{path.name} is not the recorded one: run `{record['command']}` again.")
@@ -92,6 +88,24 @@ def read_results(name: str, *, folder: Path = FOLDER) -> pd.DataFrame:
             )
     # A series may be called NA.
     return pd.read_csv(io.BytesIO(text), keep_default_na=False, na_values=[""])
+
+
+def read_record(name: str, *, folder: Path = FOLDER) -> dict[str, Any]:
+    """How a result came about: command, commit, seed, checksums, and what else was kept.
+
+    Args:
+        name: Of the result.
+        folder: Where from.
+
+    Raises:
+        FileNotFoundError: no such result.
+    """
+    path = folder / f"{name}.json"
+    if not (path.is_file() and path.with_suffix(".csv").is_file()):
+        raise FileNotFoundError(
+            f"no {name}.csv with its record in {folder}: results come with a checkout of the book."
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _commit() -> str:

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from genfin_lib.applications import read_results, write_results
+from genfin_lib.applications import read_record, read_results, write_results
 
 TABLE = pd.DataFrame({"model": ["a", "NA"], "loss": [1.23456789, float("nan")]})
 
@@ -26,7 +26,8 @@ def written(folder):
 def test_results_come_back_with_their_record(tmp_path) -> None:
     back = read_results("x", folder=written(tmp_path))
     pd.testing.assert_frame_equal(back, TABLE.round(5))
-    record = json.loads((tmp_path / "x.json").read_text())
+    record = read_record("x", folder=tmp_path)
+    assert record == json.loads((tmp_path / "x.json").read_text())
     assert record["command"] == "make x"
     assert record["seed"] == 3
     assert record["seconds"] == 5
