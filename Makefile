@@ -65,7 +65,7 @@ baselines: $(READY)  ## Forecast and judge every classical model over the whole 
 
 # CSV=data/results/bench_flows.csv writes the table there too. A script and no test: a busy machine
 # must not fail anyone's build.
-bench: $(BENCH_READY)  ## Our flows timed against zuko, nflows and normflows, in minutes
+bench: $(BENCH_READY)  ## Our flows timed against zuko, nflows, normflows and torchcfm, in minutes
 	.venv-bench/bin/python -W ignore -m tests.benchmarks.bench_flows $(if $(CSV),--csv $(CSV))
 
 clean:  ## Remove what was built, and the environments

@@ -29,18 +29,21 @@ with warnings.catch_warnings():
         ReversePermutation,
     )
     from nflows.transforms.coupling import AdditiveCouplingTransform
+    from torchcfm import ConditionalFlowMatcher
+    from torchdiffeq import odeint
 
-FEATURES, HIDDEN, TRANSFORMS, BINS, BOUND = 20, 64, 8, 8, 5.0
+FEATURES, HIDDEN, TRANSFORMS, BINS, BOUND, TOLERANCE = 20, 64, 8, 8, 5.0, 1e-5
 HALF = FEATURES // 2
 
 
 @dataclass
 class Contestant:
-    """A flow and how its library asks for a density and for samples."""
+    """A flow and how its library asks for a density, for samples, and for a loss of its own."""
 
     model: nn.Module
-    log_prob: Callable[[Tensor], Tensor]
+    log_prob: Callable[[Tensor], Tensor] | None
     sample: Callable[[int], Tensor]
+    loss: Callable[[Tensor], Tensor] | None = None
 
     @property
     def parameters(self) -> int:
@@ -104,6 +107,41 @@ def zuko_spline_autoregressive() -> Contestant:
     return from_zuko(
         zuko.flows.NSF(FEATURES, bins=BINS, transforms=TRANSFORMS, hidden_features=(HIDDEN, HIDDEN))
     )
+
+
+def stirred(model: nn.Module, size: float = 0.05) -> nn.Module:
+    """Weights off their start: solvers have nothing to do while a field is zero."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(size * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def zuko_continuous() -> Contestant:
+    # One frequency of time, two inputs: the nearest it has to our one.
+    settings = {"freqs": 1, "atol": TOLERANCE, "rtol": TOLERANCE, "exact": True}
+    flow = zuko.flows.CNF(FEATURES, hidden_features=(HIDDEN, HIDDEN), **settings)
+    return from_zuko(stirred(flow))
+
+
+def torchcfm_matching() -> Contestant:
+    """The library gives paths and targets; network and solver are its user's."""
+    field = perceptron(FEATURES + 1, FEATURES)
+    matcher = ConditionalFlowMatcher(sigma=0.0)
+
+    def velocity(t: Tensor, x: Tensor) -> Tensor:
+        return field(torch.cat((x, t.expand(len(x), 1)), dim=1))
+
+    def loss(x: Tensor) -> Tensor:
+        t, x_t, target = matcher.sample_location_and_conditional_flow(torch.randn_like(x), x)
+        return (field(torch.cat((x_t, t[:, None]), dim=1)) - target).square().mean()
+
+    def sample(n: int) -> Tensor:
+        times, tolerances = torch.tensor([0.0, 1.0]), {"rtol": TOLERANCE, "atol": TOLERANCE}
+        return odeint(velocity, torch.randn(n, FEATURES), times, method="dopri5", **tolerances)[-1]
+
+    return Contestant(stirred(field), None, sample, loss)
 
 
 def nflows_flow(layer: Callable[[int], nn.Module], *, reverse: bool) -> Contestant:
