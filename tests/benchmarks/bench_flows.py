@@ -170,7 +170,7 @@ def race(calls: dict[str, Callable[[], object]], budget: float) -> dict[str, flo
 def rows(case: Case, budget: float) -> list[dict[str, object]]:
     torch.manual_seed(0)
     contestants = {"ours": case.ours(), **{name: make() for name, make in case.peers.items()}}
-    # Within a hundredth: NICE ends with a diagonal scale as in its paper, which peers leave out, and
+    # Within a hundredth: NICE ends with a diagonal scale as in its paper, which peers leave out;
     # zuko has two inputs for the time.
     counts = {name: contestant.parameters for name, contestant in contestants.items()}
     if max(counts.values()) > 1.01 * min(counts.values()):
