@@ -92,6 +92,8 @@ class MaskedMLP(nn.Module):
         context: Number of context features.
         outputs_per_feature: Number of outputs :math:`P` for each feature.
         hidden: Width of each hidden layer. The last layer starts at zero, as in :class:`MLP`.
+            Layers narrower than the features lack units of some degrees: a single network then
+            misses some of the dependences, which a stack in other orders has.
 
     Chapter: autoregressive and spline flows.
     """

@@ -269,3 +269,32 @@ def test_fixed_seed_restores_the_outer_stream_after_an_error() -> None:
 def test_multivariate_t_refuses_what_it_cannot_fit(x: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="more rows than columns"):
         MultivariateStudentT.fit(x)
+
+
+def test_two_sided_features_choose_their_sides_independently() -> None:
+    with fixed_seed(0):
+        side = TwoSidedT(2)().sample((4000,)).sign()
+    assert (side[:, 0] * side[:, 1]).mean().abs() < 0.08
+
+
+def test_fit_has_converged_by_default() -> None:
+    x = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    x[:20] += 30
+    default = MultivariateStudentT.fit(x, df=1.5)
+    long = MultivariateStudentT.fit(x, df=1.5, iterations=500)
+    torch.testing.assert_close(default.scale_tril, long.scale_tril, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("base", "law"),
+    [(StandardNormal(1), stats.norm), (StudentT(1, df=3.0), stats.t(3)), (TwoSidedT(1), None)],
+)
+def test_far_tail_of_a_base_keeps_its_digits(base, law, dtype: torch.dtype) -> None:
+    base = base.to(dtype)
+    u = torch.tensor([[1e-25], [1e-12], [1e-4]], dtype=dtype)
+    back = base.cdf(base.icdf(u))
+    torch.testing.assert_close(back, u, rtol=1e-3 if dtype == torch.float32 else 1e-9, atol=0)
+    if law is not None:
+        expected = torch.tensor(law.ppf([[1e-25], [1e-12], [1e-4]]), dtype=dtype)
+        torch.testing.assert_close(base.icdf(u), expected, rtol=1e-4, atol=0)

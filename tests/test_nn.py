@@ -2,7 +2,7 @@
 
 import torch
 
-from genfin_lib.nn import MLP, with_context
+from genfin_lib.nn import MLP, MaskedMLP, with_context
 
 
 def test_mlp_is_affine_maps_with_relu_between() -> None:
@@ -29,3 +29,7 @@ def test_context_stands_behind_the_features() -> None:
     x, context = torch.zeros(2, 3), torch.ones(2, 1)
     assert with_context(x, None) is x
     assert with_context(x, context).tolist() == [[0, 0, 0, 1], [0, 0, 0, 1]]
+
+
+def test_without_context_no_unit_is_a_constant() -> None:
+    assert all(known[0] == 0 for known in MaskedMLP(3, 0, 1, hidden=(8, 8)).known)

@@ -74,7 +74,12 @@ class MultivariateStudentT(nn.Module):
             raise ValueError("columns of x are constant or determine each other; drop some")
         if df is None:
             found = minimize_scalar(
-                lambda log_df: -cls.fit(x, df=math.exp(log_df)).log_prob(x).mean().item(),
+                lambda log_df: (
+                    -cls.fit(x, df=math.exp(log_df), iterations=iterations)
+                    .log_prob(x)
+                    .mean()
+                    .item()
+                ),
                 bounds=(math.log(1.0), math.log(100.0)),
                 method="bounded",
                 options={"xatol": 1e-2},

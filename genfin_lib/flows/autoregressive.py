@@ -47,16 +47,19 @@ class Autoregressive(Transform):
         )
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        z, log_abs_det = self.elementwise.move(x.T, self.network(x, context))
+        parameters = self.network(self.elementwise.told(x), context)
+        z, log_abs_det = self.elementwise.move(x.T, parameters)
         return z.T, log_abs_det
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        log_abs_dets = []
+        features, log_abs_dets = [], []
 
         def solve(j: int, parameters: Tensor) -> Tensor:
             feature, log_abs_det = self.elementwise.move_back(z.T[j : j + 1], parameters)
+            features.append(feature)
             log_abs_dets.append(log_abs_det)
-            return feature
+            return self.elementwise.told(feature)
 
         start = z.new_empty(0, z.shape[0]) if context is None else context.T
-        return self.network.unroll(solve, start).T, torch.stack(log_abs_dets).sum(dim=0)
+        self.network.unroll(solve, start)
+        return torch.cat(features).T, torch.stack(log_abs_dets).sum(dim=0)

@@ -115,6 +115,8 @@ class Continuous(Transform):
         super().__init__()
         self.field = field
         self.divergence = ExactTrace() if divergence is None else divergence
+        if isinstance(self.divergence, ExactTrace):
+            self.divergence.check(field)
         self.solver = Adaptive() if solver is None else solver
         self.adjoint = adjoint
 

@@ -70,7 +70,8 @@ class Coupling(Transform):
         # take, and free to join.
         leading, trailing = x.T[: self.cut], x.T[self.cut :]
         kept, moved = (trailing, leading) if self.flip else (leading, trailing)
-        told = kept if context is None else torch.cat((kept, context.T))
+        told = self.elementwise.told(kept)
+        told = told if context is None else torch.cat((told, context.T))
         raw = self.network.columns(told)
         parameters = raw.view(self.elementwise.parameters_per_feature, *moved.shape)
         moved, log_abs_det = (self.move_back if inverse else self.move)(moved, parameters)

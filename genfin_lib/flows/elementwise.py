@@ -6,6 +6,8 @@ feature is written here, once. Tensors are *feature-major*: a value per feature 
 contiguous memory, many times faster than over a last dimension of eight.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -15,9 +17,15 @@ class Elementwise(nn.Module):
 
     Attributes:
         parameters_per_feature: The number :math:`P` of parameters of :math:`g`.
+        reach: How far out a feature still makes a difference to the parameters of others.
     """
 
     parameters_per_feature: int
+    reach: float = math.inf
+
+    def told(self, x: Tensor) -> Tensor:
+        """What the network that supplies the parameters gets to see of ``x``."""
+        return x if math.isinf(self.reach) else x.clamp(-self.reach, self.reach)
 
     def move(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         r"""Apply the map.

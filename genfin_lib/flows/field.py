@@ -85,16 +85,7 @@ class ExactTrace:
     """
 
     def __call__(self, field: VectorField, x: Tensor) -> Trace:
-        """Return the function of the hidden units that is the divergence, for a solve from ``x``.
-
-        Raises:
-            ValueError: If the field has other than two hidden layers.
-        """
-        if len(field.inner) != 2:
-            raise ValueError(
-                f"the exact trace needs a field with two hidden layers, got {len(field.inner)}; "
-                "give it two, or use HutchinsonTrace()"
-            )
+        """Return the function of the hidden units that is the divergence."""
         first, second = field.inner
 
         def trace(hidden: Sequence[Tensor]) -> Tensor:
@@ -104,6 +95,19 @@ class ExactTrace:
             return ((two @ mixed) * one).sum(dim=1)
 
         return trace
+
+    @staticmethod
+    def check(field: VectorField) -> None:
+        """Refuse a field of another depth.
+
+        Raises:
+            ValueError: If the field has other than two hidden layers.
+        """
+        if len(field.inner) != 2:
+            raise ValueError(
+                f"the exact trace needs a field with two hidden layers, got {len(field.inner)}; "
+                "give it two, or, in continuous_flow, divergence=HutchinsonTrace()"
+            )
 
 
 class HutchinsonTrace:

@@ -111,8 +111,11 @@ class Flow(nn.Module):
             Shape ``(n, D)``, or ``(N, n, D)`` with a context.
 
         Raises:
-            ValueError: If ``context`` is missing, not wanted, or of the wrong shape.
+            ValueError: If ``n`` is below one, or ``context`` missing, not wanted, or of the wrong
+                shape.
         """
+        if n < 1:
+            raise ValueError(f"n must be 1 or more, got {n}")
         rows = 1 if context is None else context.shape[0]
         with fixed_seed(seed):
             z = self.base().sample((rows * n,))
@@ -210,6 +213,8 @@ class Flow(nn.Module):
     def _check(self, x: Tensor, context: Tensor | None, *, name: str) -> None:
         if x.ndim != 2 or x.shape[1] != self.features:
             raise ValueError(f"{name} must have shape (N, {self.features}), got {tuple(x.shape)}")
+        if len(x) == 0:
+            raise ValueError(f"{name} has no row; give one or more")
         if x.dtype != self.like.dtype:
             raise ValueError(
                 f"{name} is {x.dtype} and the flow is {self.like.dtype}; convert one of them, as "
@@ -224,5 +229,9 @@ class Flow(nn.Module):
         if context is None or context.shape != (x.shape[0], self.context):
             given = None if context is None else tuple(context.shape)
             raise ValueError(f"context must have shape ({x.shape[0]}, {self.context}), got {given}")
+        if context.dtype != self.like.dtype:
+            raise ValueError(
+                f"context is {context.dtype} and the flow is {self.like.dtype}; convert one of them"
+            )
         if not torch.isfinite(context).all():
             raise ValueError("context holds NaN or inf; drop or fill those rows first")

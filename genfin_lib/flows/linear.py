@@ -177,4 +177,5 @@ def standardizing(features: int, rows: Tensor | None) -> list[Transform]:
         raise ValueError(
             f"standardize takes training rows of shape (N, {features}), got {tuple(rows.shape)}"
         )
-    return [Standardize.fit(rows)]
+    # Fitted in the precision of the rows, kept in that of the weights.
+    return [Standardize.fit(rows).to(torch.get_default_dtype())]
