@@ -25,12 +25,14 @@ from genfin_lib.risk.coverage import (
 from genfin_lib.risk.evaluation import backtest_forecasts, joint_coverage, score_forecasts
 from genfin_lib.risk.forecasters import (
     Ewma,
+    Filtered,
     FilteredHistoricalSimulation,
     Forecaster,
     Garch,
     Gaussian,
     HistoricalSimulation,
     PeaksOverThreshold,
+    VolatilityFilter,
 )
 from genfin_lib.risk.measures import (
     expected_shortfall,
@@ -56,6 +58,7 @@ __all__ = [
     "CoverageTest",
     "DieboldMarianoTest",
     "Ewma",
+    "Filtered",
     "FilteredHistoricalSimulation",
     "Forecaster",
     "Garch",
@@ -68,6 +71,7 @@ __all__ = [
     "PredictiveDistribution",
     "ShortfallTest",
     "UniformityTest",
+    "VolatilityFilter",
     "acerbi_szekely",
     "acerbi_szekely_critical_value",
     "backtest_forecasts",
