@@ -76,7 +76,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext
             reduced_motion="reduce",
         )
         # Generous: on a busy machine the API page takes long to typeset, and that is no fault.
-        context.set_default_timeout(600_000)
+        context.set_default_timeout(120_000)
         expect.set_options(timeout=60_000)
         yield context
         context.close()
