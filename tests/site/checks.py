@@ -56,9 +56,12 @@ UNFOLD = """() => {
 # Its preloading fetches stylesheets by addresses that are wrong for imported ones.
 AXE = "async () => (await axe.run({resultTypes: ['violations'], preload: false})).violations"
 
+FRAMES = """async () => {
+  await new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+}"""
+
 # Colours fade when the theme changes; what is measured on the way is neither light nor dark.
 SETTLE = """async () => {
-  await new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve)));
   await Promise.all(document.getAnimations().map(animation => animation.finished));
 }"""
 
@@ -103,7 +106,8 @@ def open_page(page: Page, url: str) -> None:
     """Load a page and wait until its formulas stand."""
     page.goto(url, wait_until="load")
     page.evaluate("async () => { await window.MathJax?.startup?.promise; }")
-    page.wait_for_load_state("networkidle")  # fonts of the formulas
+    page.evaluate(FRAMES)  # what was typeset asks for its fonts when it is laid out
+    page.wait_for_function("document.fonts.status === 'loaded'")
 
 
 def accessibility(page: Page) -> list[str]:
@@ -138,6 +142,7 @@ def inspect(context: BrowserContext, url: str) -> PageReport:
         report.axe["light"] = accessibility(page)
         page.emulate_media(color_scheme="dark")
         page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+        page.evaluate(FRAMES)
         page.evaluate(SETTLE)
         report.axe["dark"] = accessibility(page)
         page.set_viewport_size(PHONE)

@@ -41,9 +41,15 @@ class SubpathHandler(SimpleHTTPRequestHandler):
         pass  # a line for each file would bury the failures
 
 
+class Server(ThreadingHTTPServer):
+    # A page of a hundred files asks for many at once. The five connections that may wait by default
+    # are soon taken; one dropped then waits on, and the page with it.
+    request_queue_size = 256
+
+
 @contextmanager
 def serve(folder: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SubpathHandler, directory=str(folder)))
+    server = Server(("127.0.0.1", 0), partial(SubpathHandler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}{PREFIX}/"
     server.shutdown()
