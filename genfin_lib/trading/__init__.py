@@ -1,8 +1,9 @@
-"""Trading: how to measure what a strategy earned, and how sure one can be of it.
+"""Trading: from forecasts to positions, to what they earned, and how sure one can be of it.
 
-NumPy, SciPy and pandas only: a strategy does not care which model gave its signal.
+NumPy, SciPy, pandas and arch's bootstrap: a strategy does not care which model gave its signal.
 """
 
+from genfin_lib.trading.backtest import Backtest, backtest
 from genfin_lib.trading.metrics import (
     maximum_drawdown,
     performance_metrics,
@@ -12,15 +13,31 @@ from genfin_lib.trading.metrics import (
 from genfin_lib.trading.sharpe import (
     deflated_sharpe_ratio,
     probabilistic_sharpe_ratio,
+    sharpe_interval,
     sharpe_ratio,
+)
+from genfin_lib.trading.signals import (
+    contrarian_signal,
+    kelly_position,
+    no_trade_band,
+    var_sizing,
+    volatility_target,
 )
 
 __all__ = [
+    "Backtest",
+    "backtest",
+    "contrarian_signal",
     "deflated_sharpe_ratio",
+    "kelly_position",
     "maximum_drawdown",
+    "no_trade_band",
     "performance_metrics",
     "probabilistic_sharpe_ratio",
+    "sharpe_interval",
     "sharpe_ratio",
     "sortino_ratio",
     "turnover",
+    "var_sizing",
+    "volatility_target",
 ]
