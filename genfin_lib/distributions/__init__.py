@@ -7,7 +7,15 @@ give one-dimensional flows their exact distribution function and quantiles.
 """
 
 from genfin_lib.distributions.bases import StandardNormal, StudentT, TwoSidedT
+from genfin_lib.distributions.mixture import GaussianMixture
 from genfin_lib.distributions.multivariate import MultivariateStudentT
 from genfin_lib.distributions.seeds import fixed_seed
 
-__all__ = ["MultivariateStudentT", "StandardNormal", "StudentT", "TwoSidedT", "fixed_seed"]
+__all__ = [
+    "GaussianMixture",
+    "MultivariateStudentT",
+    "StandardNormal",
+    "StudentT",
+    "TwoSidedT",
+    "fixed_seed",
+]

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from genfin_lib.distributions import StudentT, TwoSidedT
+from genfin_lib.distributions import GaussianMixture, StudentT, TwoSidedT
 from genfin_lib.flows import (
     Flow,
     FlowMatching,
@@ -76,6 +76,7 @@ FLOWS: dict[str, Callable[[int, int], Flow]] = {
     "MAF": maf,
     "MAF, t base": lambda d, c: maf(d, c, base=StudentT(d)),
     "MAF, two-sided t base": lambda d, c: maf(d, c, base=TwoSidedT(d, left=3.0, right=8.0)),
+    "MAF, mixture base": lambda d, c: maf(d, c, base=GaussianMixture(d, 3)),
     "MAF, tail transform": lambda d, c: Flow(
         d, c, transforms=[TailTransform(d), maf(d, c, transforms=2).transform]
     ),
