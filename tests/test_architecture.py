@@ -20,7 +20,7 @@ ALLOWED = {
     "trading": set(),
     "plotting": {"training"},
     "flows": {"nn", "distributions"},
-    "applications": {"data", "risk"},
+    "applications": {"data", "distributions", "flows", "risk", "training"},
 }
 
 

@@ -1,9 +1,12 @@
 """Where models meet markets: long runs, their protocol and their results."""
 
 from genfin_lib.applications.protocol import panel_table, protocol_returns, series_table
+from genfin_lib.applications.regimes import HiddenMarkovFlow, RegimePath
 from genfin_lib.applications.results import read_record, read_results, write_results
 
 __all__ = [
+    "HiddenMarkovFlow",
+    "RegimePath",
     "panel_table",
     "protocol_returns",
     "read_record",

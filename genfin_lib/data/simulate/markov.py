@@ -1,4 +1,4 @@
-"""Hidden Markov chains: a path, its stationary law, and the exact likelihood of what it emits."""
+"""Hidden Markov chains: a path, its stationary law, the likelihood of what it emits, and back."""
 
 from bisect import bisect
 
@@ -56,3 +56,37 @@ def forward_filter(
         belief = joint / evidence
         log_likelihood[t], filtered[t] = evidence, belief
     return np.log(log_likelihood) + largest, filtered
+
+
+def backward_smoother(
+    filtered: np.ndarray, *, transition: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""What all the days say of each: the filter run back from the end, and moves counted.
+
+    .. math:: \gamma_t(i) = \sum_j \xi_t(i, j), \qquad \xi_t(i, j)
+        = p(s_t = i \mid x_{\le t})\, P_{ij}\, \frac{\gamma_{t+1}(j)}{p(s_{t+1} = j \mid x_{\le t})}
+
+    The smoothed :math:`\gamma_t` knows the days *after* :math:`t`: right for looking back and for
+    learning :math:`P`, and no forecast. C.-J. Kim (1994), Dynamic linear models with
+    Markov-switching, J. Econometrics 60, https://doi.org/10.1016/0304-4076(94)90036-1.
+
+    Args:
+        filtered: :math:`p(s_t \mid x_{\le t})` of `forward_filter`, `(n, states)`.
+        transition: :math:`P`, the same as there.
+
+    Returns:
+        :math:`\gamma`, `(n, states)`, and the expected number of moves
+        :math:`\sum_t \xi_t(i, j)`, `(states, states)`.
+    """
+    smoothed = filtered.copy()
+    moves = np.zeros_like(transition)
+    for t in range(len(filtered) - 2, -1, -1):
+        predicted = filtered[t] @ transition
+        # A state that cannot be reached has no share in what follows either: 0 / 0 means 0.
+        ratio = np.divide(
+            smoothed[t + 1], predicted, out=np.zeros(len(predicted)), where=predicted > 0
+        )
+        joint = filtered[t][:, None] * transition * ratio
+        moves += joint
+        smoothed[t] = joint.sum(axis=1)
+    return smoothed, moves
