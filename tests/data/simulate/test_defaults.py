@@ -10,11 +10,18 @@ from genfin_lib.data import (
     simulate_factors,
     simulate_garch,
     simulate_multiscale,
+    simulate_order_book,
     simulate_regimes,
 )
 
 SHEET = Path(__file__).parents[3] / "chapters" / "appendix" / "data_sheet.md"
-SIMULATORS = [simulate_garch, simulate_regimes, simulate_multiscale, simulate_factors]
+SIMULATORS = [
+    simulate_garch,
+    simulate_regimes,
+    simulate_multiscale,
+    simulate_factors,
+    simulate_order_book,
+]
 
 
 def published(name):
