@@ -65,10 +65,11 @@ def test_ewma_is_its_recursion() -> None:
     for shock in x:
         total, weights = decay * total + shock**2, decay * weights + 1
         volatility.append(np.sqrt(total / weights))
-    residuals, location, scale = Ewma(decay=decay, burn_in=50).filter(pd.DataFrame(x))
+    residuals, location, scale, past_scales = Ewma(decay=decay, burn_in=50).filter(pd.DataFrame(x))
     assert location == 0
     assert scale[0] == pytest.approx(volatility[-1], rel=1e-12)
     np.testing.assert_allclose(residuals[:, 0], x[50:] / volatility[49:-1], rtol=1e-10)
+    np.testing.assert_allclose(past_scales[:, 0], volatility[49:-1], rtol=1e-10)
 
 
 @pytest.mark.parametrize("asymmetric", [False, True])
@@ -112,7 +113,7 @@ def test_garch_t_comes_close_to_the_true_volatility_and_tail() -> None:
 def test_filtered_simulation_replays_scaled_residuals() -> None:
     history = market()
     ewma = Ewma()
-    residuals, _, scale = ewma.filter(history)
+    residuals, _, scale, _ = ewma.filter(history)
     law = FilteredHistoricalSimulation(ewma).fit(history).forecast(history)
     np.testing.assert_allclose(
         law.expected_shortfall(level=0.95), scale * expected_shortfall(residuals, level=0.95)

@@ -35,7 +35,7 @@ class FilteredHistoricalSimulation:
         return self
 
     def forecast(self, history: pd.DataFrame) -> LocationScale:
-        residuals, location, scale = self.volatility.filter(history)
+        residuals, location, scale, _ = self.volatility.filter(history)
         return LocationScale(location, scale, [Empirical(column) for column in residuals.T])
 
 
@@ -72,5 +72,5 @@ class PeaksOverThreshold:
 
     def forecast(self, history: pd.DataFrame) -> LocationScale:
         same_series(self.tails, history)
-        _, location, scale = self.volatility.filter(history)
+        _, location, scale, _ = self.volatility.filter(history)
         return LocationScale(location, scale, list(self.tails.values()))

@@ -22,11 +22,13 @@ class Filtered(NamedTuple):
         residuals: Standardised past returns, ``(n, S)``.
         location: Mean of tomorrow's return, ``(S,)``.
         scale: Its standard deviation given today, ``(S,)``.
+        past_scales: Standard deviation of each past return given its evening before, ``(n, S)``.
     """
 
     residuals: np.ndarray
     location: np.ndarray
     scale: np.ndarray
+    past_scales: np.ndarray
 
 
 class VolatilityFilter(Protocol):
@@ -79,11 +81,12 @@ class Ewma:
                 "volatility to divide by; start later or give a longer burn_in."
             )
         # The volatility of a day is known the evening before.
-        residuals = x[self.burn_in :] / np.sqrt(variance[self.burn_in - 1 : -1])
-        return Filtered(residuals, np.zeros(x.shape[1]), np.sqrt(variance[-1]))
+        scales = np.sqrt(variance[self.burn_in - 1 :])
+        residuals = x[self.burn_in :] / scales[:-1]
+        return Filtered(residuals, np.zeros(x.shape[1]), scales[-1], scales[:-1])
 
     def forecast(self, history: pd.DataFrame) -> LocationScale:
-        _, location, scale = self.filter(history)
+        _, location, scale, _ = self.filter(history)
         return LocationScale(location, scale, [Parametric(Normal(), np.empty(0))] * len(scale))
 
 
@@ -140,10 +143,10 @@ class Garch:
         scales = np.stack(
             [_volatility(recursion, *pair) for pair in zip((x - mean).T, rows, strict=True)], axis=1
         )
-        return Filtered((x - mean) / scales[:-1], mean, scales[-1])
+        return Filtered((x - mean) / scales[:-1], mean, scales[-1], scales[:-1])
 
     def forecast(self, history: pd.DataFrame) -> LocationScale:
-        _, location, scale = self.filter(history)
+        _, location, scale, _ = self.filter(history)
         distribution = self.innovations()
         shapes = self.parameters[distribution.parameter_names()].to_numpy()
         return LocationScale(location, scale, [Parametric(distribution, row) for row in shapes])
