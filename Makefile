@@ -20,7 +20,7 @@ SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _
 	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test site-test lab notebook baselines bench clean
+.PHONY: help book test site-test lab notebook data baselines bench clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -59,6 +59,13 @@ notebook: $(READY)  ## Write and execute one notebook from its text: make notebo
 		--ClearMetadataPreprocessor.preserve_cell_metadata_mask mystnb \
 		--ClearMetadataPreprocessor.preserve_nb_metadata_mask kernelspec \
 		--ClearMetadataPreprocessor.preserve_nb_metadata_mask jupytext
+
+# Several symbols with commas. What is there already is not asked for again.
+data: $(READY)  ## Fetch candles into data/cache: make data SYMBOL=BTC/USDT TIMEFRAME=1h SINCE=2023-01-01
+	@test -n "$(SYMBOL)" || { echo "Say which: make data SYMBOL=BTC/USDT TIMEFRAME=1h"; exit 2; }
+	@$(BIN)/python -m genfin_lib.data.exchange --symbol "$(SYMBOL)" $(if $(TIMEFRAME),--timeframe $(TIMEFRAME)) \
+		$(if $(SINCE),--since "$(SINCE)") $(if $(UNTIL),--until "$(UNTIL)") \
+		$(if $(EXCHANGE),--exchange $(EXCHANGE)) $(if $(URL),--url "$(URL)")
 
 baselines: $(READY)  ## Forecast and judge every classical model over the whole protocol
 	$(BIN)/python -m genfin_lib.applications.baselines

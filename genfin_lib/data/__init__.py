@@ -5,6 +5,13 @@ fitted on the training part -> `windows` or `volatility_context` -> `to_tensor`.
 """
 
 from genfin_lib.data.context import volatility_context
+from genfin_lib.data.exchange import (
+    fetch_funding_rates,
+    fetch_ohlcv,
+    fetch_open_interest,
+    fetch_order_book,
+    fetch_trades,
+)
 from genfin_lib.data.order_book import OrderBook, trades_from_ccxt
 from genfin_lib.data.order_flow import (
     depth_imbalance,
@@ -24,6 +31,7 @@ from genfin_lib.data.simulate import (
     OrderBookSample,
     RegimeSample,
     garch_kurtosis,
+    simulate_candles,
     simulate_factors,
     simulate_garch,
     simulate_multiscale,
@@ -49,6 +57,11 @@ __all__ = [
     "catalogue",
     "chronological_split",
     "depth_imbalance",
+    "fetch_funding_rates",
+    "fetch_ohlcv",
+    "fetch_open_interest",
+    "fetch_order_book",
+    "fetch_trades",
     "garch_kurtosis",
     "interval_volumes",
     "kyle_lambda",
@@ -62,6 +75,7 @@ __all__ = [
     "quote_rule",
     "quotes_before",
     "simple_returns",
+    "simulate_candles",
     "simulate_factors",
     "simulate_garch",
     "simulate_multiscale",

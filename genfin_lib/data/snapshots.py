@@ -1,4 +1,4 @@
-"""Committed market data, verified byte for byte before it is used."""
+"""Market data by name, verified byte for byte before it is used."""
 
 import gzip
 import hashlib
@@ -11,9 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from genfin_lib.data.exchange.cached import fetched_record, is_fetched, load_fetched
+
 
 def load(name: str) -> pd.DataFrame:
-    """One bundled data set, one line: ``load("sp500_stocks")``.
+    """One data set, one line: ``load("sp500_stocks")``.
 
     The file's SHA-256 is compared with the one recorded when the snapshot was taken,
     so that every figure of the book starts from the same bytes.
@@ -21,17 +23,23 @@ def load(name: str) -> pd.DataFrame:
     Args:
         name: `"sp500_index"`, `"sp500_stocks"`, `"style_factors"` (adjusted prices),
             `"sp500_ohlcv"`, `"nasdaq_ohlcv"` (open, high, low, close, volume) or
-            `"fama_french"` (monthly factor returns in **percent**).
+            `"fama_french"` (monthly factor returns in **percent**). Or candles that `fetch_ohlcv`
+            or ``make data`` brought: `"BTC/USDT:1h"` or `"BTC/USDT,ETH/USDT:1h"` for closing
+            prices, `"BTC/USDT:1h:ohlcv"` for candles, with another exchange than Bybit in front:
+            `"kraken:BTC/USD:1d"`.
 
     Returns:
-        `(dates, columns)` float64, sorted by a `DatetimeIndex` named `date`.
+        `(dates, columns)` float64, sorted by a `DatetimeIndex` named `date`; of fetched data the
+        start of the candle, UTC. No NaN: moments without a candle are left out, with a warning.
 
     Raises:
         ValueError: unknown name, or a file that is not the recorded one.
-        FileNotFoundError: the snapshots are not installed.
+        FileNotFoundError: the snapshots are not installed, or the candles were not fetched.
 
     Units, licence and known defects of each set: the book's data sheet.
     """
+    if is_fetched(name):
+        return load_fetched(name)
     record = provenance(name)
     path = _directory() / record["file"]
     if not path.is_file():
@@ -65,6 +73,8 @@ def provenance(name: str) -> dict[str, Any]:
         ValueError: unknown name.
         FileNotFoundError: the snapshots are not installed.
     """
+    if is_fetched(name):
+        return fetched_record(name)
     records = _records(_directory())
     if name not in records:
         raise ValueError(f"no data set is called {name!r}: choose one of {', '.join(records)}.")

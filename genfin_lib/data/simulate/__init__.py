@@ -4,6 +4,7 @@ A model trained on them can be scored against the truth, which no market ever sh
 Everything drawn here is simulated and is called so in every figure that shows it.
 """
 
+from genfin_lib.data.simulate.candles import simulate_candles
 from genfin_lib.data.simulate.factors import FactorSample, simulate_factors
 from genfin_lib.data.simulate.garch import GarchSample, garch_kurtosis, simulate_garch
 from genfin_lib.data.simulate.multiscale import MultiscaleSample, simulate_multiscale
@@ -17,6 +18,7 @@ __all__ = [
     "OrderBookSample",
     "RegimeSample",
     "garch_kurtosis",
+    "simulate_candles",
     "simulate_factors",
     "simulate_garch",
     "simulate_multiscale",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from genfin_lib.data import (
+    simulate_candles,
     simulate_factors,
     simulate_garch,
     simulate_multiscale,
@@ -19,6 +20,7 @@ SIMULATORS = [
     simulate_garch,
     simulate_regimes,
     simulate_multiscale,
+    simulate_candles,
     simulate_factors,
     simulate_order_book,
 ]
