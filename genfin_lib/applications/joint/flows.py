@@ -122,7 +122,7 @@ class FlowJointForecaster(JointForecaster):
         if self.correlation is not None:
             path = self.correlation.fit(y).path(y)
             y = np.linalg.solve(np.linalg.cholesky(path), y[..., None])[..., 0]
-        context = states.context()[BURN_IN:-1]
+        context = State(*(part[BURN_IN:-1] for part in states)).context()
         self.centre, self.width = context.mean(axis=0), context.std(axis=0)
         flow = self.build(x.shape[1], context.shape[1])
         batch = Conditional(
@@ -151,7 +151,8 @@ class FlowJointForecaster(JointForecaster):
         else:
             path = self.correlation.path(x[BURN_IN:] / scales)[-days:]
             roots = scales[-days:, :, None] * np.linalg.cholesky(path)
-        for context, root in zip(states.context()[-days - 1 : -1], roots, strict=True):
+        contexts = State(*(part[-days - 1 : -1] for part in states)).context()
+        for context, root in zip(contexts, roots, strict=True):
             yield FlowDistribution(self.flow, self.standardised(context), root)
 
     def standardised(self, context: np.ndarray) -> np.ndarray:
