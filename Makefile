@@ -45,9 +45,15 @@ lab: $(READY)  ## Open JupyterLab
 # NB=chapters/02_flows/01_name, with or without a suffix. The code is formatted on the way.
 # --update keeps the identities of cells that did not change; no times and no version of Python are
 # stored: small differences in git.
+# With SYMBOL, which `make data` has fetched, a copy is run on it instead, in data/cache/notebooks.
 notebook: NAME = $(patsubst %.ipynb,%,$(patsubst %.myst.md,%,$(NB)))
 notebook: $(READY)  ## Write and execute one notebook from its text: make notebook NB=chapters/...
 	@test -n "$(NB)" || { echo "Say which: make notebook NB=chapters/02_flows/01_name"; exit 2; }
+ifdef SYMBOL
+	@$(BIN)/python -m genfin_lib.applications.rerun "$(NAME).ipynb" --symbol "$(SYMBOL)" \
+		$(if $(TIMEFRAME),--timeframe $(TIMEFRAME)) $(if $(EXCHANGE),--exchange $(EXCHANGE)) \
+		$(if $(SET),--set "$(SET)")
+else
 	@test -f "$(NAME).myst.md" || { echo "There is no $(NAME).myst.md"; exit 2; }
 	$(BIN)/jupytext --quiet --to ipynb --update --output "$(NAME).ipynb" "$(NAME).myst.md"
 	$(BIN)/ruff format --quiet "$(NAME).ipynb"
@@ -59,6 +65,7 @@ notebook: $(READY)  ## Write and execute one notebook from its text: make notebo
 		--ClearMetadataPreprocessor.preserve_cell_metadata_mask mystnb \
 		--ClearMetadataPreprocessor.preserve_nb_metadata_mask kernelspec \
 		--ClearMetadataPreprocessor.preserve_nb_metadata_mask jupytext
+endif
 
 # Several symbols with commas. What is there already is not asked for again.
 data: $(READY)  ## Fetch candles into data/cache: make data SYMBOL=BTC/USDT TIMEFRAME=1h SINCE=2023-01-01

@@ -31,7 +31,7 @@ def simulate_candles(
         n: Number of candles.
         seed: Of the draws.
         start: Start of the first candle, UTC.
-        timeframe: Length of a candle, as pandas or an exchange writes it: `"1h"`, `"15m"`, `"1d"`.
+        timeframe: Length of a candle as exchanges write it: `"1h"`, `"15m"`, `"1d"`.
         price: Open of the first candle.
         volatility: Unconditional standard deviation of a candle's log return, decimal.
 
@@ -60,7 +60,6 @@ def simulate_candles(
         "Close": close,
         "Volume": volume,
     }
-    # An exchange's "15m" are minutes; pandas would read months.
-    freq = timeframe.replace("m", "min") if timeframe.endswith("m") else timeframe
-    dates = pd.date_range(start, periods=n, freq=pd.Timedelta(freq), name="date")
+    step = pd.Timedelta(timeframe.replace("m", "min").replace("d", "D"))  # pandas' own letters
+    dates = pd.date_range(start, periods=n, freq=step, name="date")
     return pd.DataFrame(candles, index=dates)
