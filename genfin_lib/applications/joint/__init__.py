@@ -12,7 +12,12 @@ from genfin_lib.applications.joint.correlation import (
     DynamicConditionalCorrelation,
     EwmaCorrelation,
 )
-from genfin_lib.applications.joint.flows import FlowDistribution, FlowJointForecaster, State
+from genfin_lib.applications.joint.flows import (
+    FlowDistribution,
+    FlowJointForecaster,
+    State,
+    Whitened,
+)
 from genfin_lib.applications.joint.forecasters import (
     CopulaDistribution,
     CopulaForecaster,
@@ -21,6 +26,7 @@ from genfin_lib.applications.joint.forecasters import (
     TorchDistribution,
 )
 from genfin_lib.applications.joint.marginals import FilteredMarginals, Marginals, Past, Shared
+from genfin_lib.applications.joint.online import OnlineFlow
 from genfin_lib.applications.joint.portfolio import (
     PortfolioRisk,
     SimulatedRisk,
@@ -48,6 +54,7 @@ __all__ = [
     "Marginals",
     "Model",
     "MultivariateT",
+    "OnlineFlow",
     "Past",
     "PortfolioRisk",
     "Shared",
@@ -55,6 +62,7 @@ __all__ = [
     "State",
     "StudentTCopula",
     "TorchDistribution",
+    "Whitened",
     "joint_exceedances",
     "portfolio_risk",
     "risk_of_draws",

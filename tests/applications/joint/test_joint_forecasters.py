@@ -20,6 +20,7 @@ from genfin_lib.applications.joint import (
     JointForecaster,
     Model,
     MultivariateT,
+    OnlineFlow,
     Shared,
     StudentTCopula,
     portfolio_risk,
@@ -52,6 +53,8 @@ MODELS: dict[str, Callable[[], JointForecaster]] = {
         ewma(), EwmaCorrelation(), flow=flow(2), epochs=2
     ),
     "flow": lambda: FlowJointForecaster(flow, epochs=2),
+    "flow, no context": lambda: FlowJointForecaster(flow, epochs=2, decay=None, half_lives=()),
+    "online flow": lambda: OnlineFlow(FlowJointForecaster(flow, epochs=2), learning_rate=1e-3),
     "whitened flow": lambda: FlowJointForecaster(flow, epochs=2, correlation=EwmaCorrelation()),
 }
 ALL = pytest.mark.parametrize("name", MODELS)
@@ -68,14 +71,14 @@ def joined(days: int = 400) -> pd.DataFrame:
 def test_density_integrates_to_one_and_draws_follow_it(name: str) -> None:
     history = joined()
     law = MODELS[name]().fit(history).forecast(history)
-    draws = law.sample(30_000, seed=1)
-    assert draws.shape == (30_000, 2)
-    np.testing.assert_array_equal(draws, law.sample(30_000, seed=1))
+    draws = law.sample(20_000, seed=1)
+    assert draws.shape == (20_000, 2)
+    np.testing.assert_array_equal(draws, law.sample(20_000, seed=1))
     # Importance sampling with a wide t: weights p/q have mean one, and reweighted moments are those
     # of the draws.
     centre, scale = np.median(draws, axis=0), draws.std(axis=0)
     wide = stats.multivariate_t(loc=centre, shape=np.diag(scale**2), df=3, seed=2)
-    points = wide.rvs(30_000)
+    points = wide.rvs(20_000)
     weights = np.exp(law.log_prob(points) - wide.logpdf(points))
     error = 4 * weights.std() / math.sqrt(len(weights))
     assert weights.mean() == pytest.approx(1, abs=error)
@@ -108,7 +111,7 @@ def test_corrupting_the_future_changes_no_past_forecast(name: str) -> None:
         pd.testing.assert_frame_equal(one.loc[seen, made], two.loc[seen, made])
     # What was made with the days in question may change; else the test could not fail.
     assert (scores["log_score"] != later_scores["log_score"])[today - 390 + 1 :].all()
-    if "Gaussian" not in name and "multivariate" not in name:
+    if name not in ("Gaussian", "multivariate t", "flow, no context"):
         after = risks["date"] > tomorrow
         assert (risks.loc[after, "var"] != later_risks.loc[after, "var"]).all()
 
@@ -156,18 +159,55 @@ def test_degrees_of_freedom_are_recovered() -> None:
     assert model.fit(frame).df == pytest.approx(5.0, abs=1.5)
 
 
-def test_flow_context_is_that_of_the_evening_before() -> None:
+@pytest.mark.parametrize("decay", [0.97, None])
+def test_state_moves_by_its_recursion(decay: float | None) -> None:
     history = joined()
-    model = FlowJointForecaster(flow, epochs=1).fit(history)
-    states = model.states(history.to_numpy())
-    assert len(states.variance) == len(history) + 1
-    decayed = history.pow(2).ewm(alpha=0.03).mean()
-    np.testing.assert_allclose(states.variance[1:], decayed, rtol=1e-12)
-    # One more day by the recursion is the day that the whole history gives.
-    from_before = type(states)(states.variance[-2], states.market[-2])
-    onward = model.update(from_before, history.to_numpy()[-1])
-    np.testing.assert_allclose(onward.variance, states.variance[-1], rtol=1e-3)
-    np.testing.assert_allclose(onward.market, states.market[-1], rtol=1e-3)
+    model = FlowJointForecaster(flow, epochs=1, decay=decay).fit(history)
+    onward = model.update(model.state(history[:-1]), history.to_numpy()[-1])
+    for one, two in zip(onward, model.state(history), strict=True):
+        # Weights of a finite history sum to less than one by 0.97^400.
+        np.testing.assert_allclose(one, two, rtol=1e-4)
+    # The context of a day is that of the state before it.
+    rows = model.whitened(history)
+    np.testing.assert_allclose(rows.context[-1], model.context(model.state(history[:-1])))
+    rebuilt = (rows.roots @ rows.y[..., None])[..., 0]
+    np.testing.assert_allclose(rebuilt, history.to_numpy()[-len(rows.y) :], rtol=1e-9)
+
+
+def test_online_flow_without_a_step_is_the_frozen_one() -> None:
+    history = joined()
+    frozen = FlowJointForecaster(flow, epochs=2).fit(history[:380])
+    still = OnlineFlow(FlowJointForecaster(flow, epochs=2), learning_rate=0.0)
+    still.fit(history[:380])
+    expected = frozen.log_scores(history, 20)
+    np.testing.assert_allclose(still.log_scores(history, 20), expected, rtol=1e-12)
+
+
+def test_online_flow_follows_a_market_that_changes() -> None:
+    history = joined(600)
+    # A flow without volatility, and a market that is three times as wild from a day on.
+    history.iloc[400:] *= 3
+    scores = {}
+    for rate in (0.0, 3e-3):
+        base = FlowJointForecaster(flow, epochs=5, decay=None, half_lives=())
+        model = OnlineFlow(base, learning_rate=rate).fit(history[:400])
+        scores[rate] = model.log_scores(history, 200)
+    # On the first of the days nothing was learned yet; at the end the gain is large.
+    assert scores[0.0][0] == pytest.approx(scores[3e-3][0], rel=1e-12)
+    assert (scores[3e-3] - scores[0.0])[100:].mean() > 0.3
+    # What was fitted has not moved: asked again, it answers the same.
+    np.testing.assert_array_equal(model.log_scores(history, 200), scores[3e-3])
+
+
+def test_laws_of_an_online_flow_do_not_move_afterwards() -> None:
+    history = joined()
+    model = OnlineFlow(FlowJointForecaster(flow, epochs=1), learning_rate=1e-2)
+    laws = list(model.fit(history[:390]).laws(history, 10))
+    rows = history.to_numpy()[-10:]
+    later = np.concatenate([law.log_prob(row) for law, row in zip(laws, rows, strict=True)])
+    np.testing.assert_array_equal(later, model.log_scores(history, 10))
+    with pytest.raises(ValueError, match="learning_rate -1"):
+        OnlineFlow(FlowJointForecaster(flow), learning_rate=-1)
 
 
 def test_shared_marginals_are_fitted_once_and_give_the_same() -> None:
