@@ -20,7 +20,8 @@ ALLOWED = {
     "trading": set(),
     "plotting": {"training"},
     "flows": {"nn", "distributions"},
-    "applications": {"data", "distributions", "flows", "risk", "training"},
+    "latent": {"nn", "distributions", "flows"},
+    "applications": {"checkpoints", "data", "distributions", "flows", "risk", "training"},
 }
 
 
