@@ -27,6 +27,7 @@ from genfin_lib.applications.joint.forecasters import (
 )
 from genfin_lib.applications.joint.marginals import FilteredMarginals, Marginals, Past, Shared
 from genfin_lib.applications.joint.online import OnlineFlow
+from genfin_lib.applications.joint.paths import simulate_paths
 from genfin_lib.applications.joint.portfolio import (
     PortfolioRisk,
     SimulatedRisk,
@@ -66,6 +67,7 @@ __all__ = [
     "joint_exceedances",
     "portfolio_risk",
     "risk_of_draws",
+    "simulate_paths",
     "student_t_log_copula",
     "tail_coefficient",
     "walk_forward_joint",
