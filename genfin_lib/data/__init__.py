@@ -12,6 +12,7 @@ from genfin_lib.data.exchange import (
     fetch_order_book,
     fetch_trades,
 )
+from genfin_lib.data.features import market_state_features, technical_indicators
 from genfin_lib.data.order_book import OrderBook, trades_from_ccxt
 from genfin_lib.data.order_flow import (
     depth_imbalance,
@@ -68,6 +69,7 @@ __all__ = [
     "lee_ready",
     "load",
     "log_returns",
+    "market_state_features",
     "order_flow_features",
     "order_flow_imbalance",
     "portfolio_returns",
@@ -81,6 +83,7 @@ __all__ = [
     "simulate_multiscale",
     "simulate_order_book",
     "simulate_regimes",
+    "technical_indicators",
     "tick_rule",
     "to_tensor",
     "trades_from_ccxt",
