@@ -77,10 +77,14 @@ class BybitReplay:
         self._server.patience = patience  # type: ignore[attr-defined]
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def __enter__(self) -> Self:
+    def start(self) -> Self:
+        """Serve from now on, in a thread that ends with the process; `with` does it too."""
         # A short poll: the default of half a second is what closing would take.
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
+
+    def __enter__(self) -> Self:
+        return self.start()
 
     def __exit__(
         self,
