@@ -4,6 +4,7 @@ NumPy, SciPy, pandas and arch's bootstrap: a strategy does not care which model 
 """
 
 from genfin_lib.trading.backtest import Backtest, backtest
+from genfin_lib.trading.comparison import compare_backtests
 from genfin_lib.trading.metrics import (
     maximum_drawdown,
     performance_metrics,
@@ -27,6 +28,7 @@ from genfin_lib.trading.signals import (
 __all__ = [
     "Backtest",
     "backtest",
+    "compare_backtests",
     "contrarian_signal",
     "deflated_sharpe_ratio",
     "kelly_position",

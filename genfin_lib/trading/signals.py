@@ -114,8 +114,8 @@ def var_sizing(value_at_risk: Table, *, budget: float, cap: float) -> Table:
     meant; the VaR of a short one is the upper quantile.
 
     Args:
-        value_at_risk: Forecast VaR of the next *simple* return, a positive loss, decimals. That of
-            a log return is :math:`1 - e^{-\mathrm{VaR}}`.
+        value_at_risk: Forecast VaR of the next *simple* return, a positive loss, decimals; at or
+            below zero the cap holds. That of a log return is :math:`1 - e^{-\mathrm{VaR}}`.
         budget: Loss allowed at the level of the VaR, as a share of the capital.
         cap: Largest position.
 
@@ -123,12 +123,13 @@ def var_sizing(value_at_risk: Table, *, budget: float, cap: float) -> Table:
         Positions above 0, shaped as `value_at_risk`.
 
     Raises:
-        ValueError: NaN, or anything that is not positive.
+        ValueError: NaN, or a budget or cap that is not positive.
     """
     _positive(budget, "budget")
     _positive(cap, "cap")
-    var = _above_zero(value_at_risk, "value_at_risk")
-    return _like(value_at_risk, np.minimum(budget / var, cap))
+    var = _finite(value_at_risk, "value_at_risk")
+    # A forecast without a loss at the level, VaR at or below zero, leaves the cap alone.
+    return _like(value_at_risk, budget / np.maximum(var, budget / cap))
 
 
 def no_trade_band(positions: Table, *, band: float) -> Table:
