@@ -3,6 +3,7 @@
 NumPy, SciPy, pandas and arch's bootstrap: a strategy does not care which model gave its signal.
 """
 
+from genfin_lib.trading.allocation import minimum_variance
 from genfin_lib.trading.backtest import Backtest, backtest
 from genfin_lib.trading.comparison import compare_backtests
 from genfin_lib.trading.metrics import (
@@ -33,6 +34,7 @@ __all__ = [
     "deflated_sharpe_ratio",
     "kelly_position",
     "maximum_drawdown",
+    "minimum_variance",
     "no_trade_band",
     "performance_metrics",
     "probabilistic_sharpe_ratio",
