@@ -30,6 +30,11 @@ def _tensors(data: Batch) -> tuple[Tensor, ...]:
     return (data,) if isinstance(data, Tensor) else tuple(data)
 
 
+def device_of(model: Model) -> torch.device:
+    """Where the model's parameters are."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
 def row_count(data: Batch) -> int:
     """Number of examples."""
     return _tensors(data)[0].shape[0]

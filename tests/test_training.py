@@ -166,6 +166,14 @@ def test_learning_rate_halves_on_a_plateau() -> None:
     assert history.learning_rate[-1] <= 0.1
 
 
+def test_cosine_rate_falls_to_nearly_zero() -> None:
+    run = {"seed": 0, "epochs": 4, "batch_size": 50, "learning_rate": 0.1, "cosine": True}
+    rates = fit(Line(), line_data(), **run).learning_rate
+    # The last of four steps of each epoch: shares 3/16, 7/16, 11/16, 15/16 of training.
+    expected = [0.05 * (1 + math.cos(math.pi * step / 16)) for step in (3, 7, 11, 15)]
+    assert rates == pytest.approx(expected, rel=1e-12)
+
+
 def test_without_validation_the_last_weights_are_kept() -> None:
     model = Overshoots()
     history = fit(model, torch.zeros(1, 1), seed=0, epochs=25, learning_rate=0.1)

@@ -1,11 +1,18 @@
 """Where models meet markets: long runs, their protocol and their results."""
 
+from genfin_lib.applications.features import MarketContext, NoContext, OwnContext
+from genfin_lib.applications.flow_forecaster import FlowForecaster, FlowLaw
 from genfin_lib.applications.protocol import panel_table, protocol_returns, series_table
 from genfin_lib.applications.regimes import HiddenMarkovFlow, RegimePath
 from genfin_lib.applications.results import read_record, read_results, write_results
 
 __all__ = [
+    "FlowForecaster",
+    "FlowLaw",
     "HiddenMarkovFlow",
+    "MarketContext",
+    "NoContext",
+    "OwnContext",
     "RegimePath",
     "panel_table",
     "protocol_returns",

@@ -68,11 +68,11 @@ class LocationScale:
         self.location, self.scale, self.innovations = location, scale, innovations
 
     def cdf(self, x: ArrayLike) -> np.ndarray:
-        standard = (self._columns(x) - self.location) / self.scale
+        standard = (columns(x, len(self.location)) - self.location) / self.scale
         return self._apply([law.cdf for law in self.innovations], standard)
 
     def quantile(self, u: ArrayLike) -> np.ndarray:
-        probabilities = self._columns(u)
+        probabilities = columns(u, len(self.location))
         if not ((probabilities > 0) & (probabilities < 1)).all():
             raise ValueError("u must lie strictly between 0 and 1; write 0.01, not 1.")
         standard = self._apply([law.quantile for law in self.innovations], probabilities)
@@ -84,7 +84,7 @@ class LocationScale:
         return -self.location + self.scale * standard
 
     def log_prob(self, x: ArrayLike) -> np.ndarray:
-        standard = (self._columns(x) - self.location) / self.scale
+        standard = (columns(x, len(self.location)) - self.location) / self.scale
         return self._apply([law.log_prob for law in self.innovations], standard) - np.log(
             self.scale
         )
@@ -94,18 +94,23 @@ class LocationScale:
         # 0 is a value of random(), and not a probability with a finite quantile.
         return self.quantile(np.maximum(uniform, np.finfo(float).tiny))
 
-    def _columns(self, values: ArrayLike) -> np.ndarray:
-        array = np.asarray(values, dtype=np.float64)
-        series = len(self.location)
-        if array.ndim and array.shape[-1] not in (1, series):
-            raise ValueError(
-                f"values of shape {array.shape} for {series} series: give one number, or the "
-                f"series along the last axis, (..., {series})."
-            )
-        return np.broadcast_to(array, (*array.shape[:-1], series))
-
     @staticmethod
     def _apply(functions: Sequence, columns: np.ndarray) -> np.ndarray:
         return np.stack(
             [function(columns[..., s]) for s, function in enumerate(functions)], axis=-1
         )
+
+
+def columns(values: ArrayLike, series: int) -> np.ndarray:
+    """Values with the series along the last axis; one number, or ``(n, 1)``, goes to every series.
+
+    Raises:
+        ValueError: another last axis.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim and array.shape[-1] not in (1, series):
+        raise ValueError(
+            f"values of shape {array.shape} for {series} series: give one number, or the "
+            f"series along the last axis, (..., {series})."
+        )
+    return np.broadcast_to(array, (*array.shape[:-1], series))

@@ -97,7 +97,7 @@ def _stretch(
     for today in range(past, len(returns)):
         law = fitted.forecast(returns.iloc[0 if window is None else today - window : today])
         came = returns.iloc[today].to_numpy()
-        var = np.stack([-law.quantile(1 - level) for level in levels])
+        var = -law.quantile(1 - np.asarray(levels)[:, None])
         es = np.stack([law.expected_shortfall(level=level) for level in levels])
         repeated = np.broadcast_to(
             [law.log_prob(came), law.cdf(came), came], (len(levels), 3, len(came))

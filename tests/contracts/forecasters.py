@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from arch.univariate import SkewStudent, StudentsT
 
+from genfin_lib.applications import FlowForecaster
 from genfin_lib.data import simulate_garch
 from genfin_lib.risk import (
     Ewma,
@@ -32,8 +33,11 @@ FORECASTERS: dict[str, Callable[[], Forecaster]] = {
     "GJR, FHS": lambda: FilteredHistoricalSimulation(Garch(asymmetric=True)),
     "EWMA, EVT": lambda: PeaksOverThreshold(Ewma()),
     "GJR, EVT": lambda: PeaksOverThreshold(Garch(asymmetric=True)),
+    "flow": lambda: FlowForecaster(hidden=(8,), batch_size=128),
 }
-WITH_DENSITY = ("Gaussian", "EWMA", "EWMA, fast", "GARCH", "GARCH-t", "GJR skew-t")
+WITH_DENSITY = ("Gaussian", "EWMA", "EWMA, fast", "GARCH", "GARCH-t", "GJR skew-t", "flow")
+# One set of parameters for all series: what one says of another is the point.
+POOLED = ("flow",)
 
 
 def market(days: int = 500, series: int = 2, *, seed: int = 0) -> pd.DataFrame:

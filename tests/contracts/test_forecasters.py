@@ -1,17 +1,20 @@
 """What every forecaster promises: one law a series, coherent, and blind to the future."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.integrate import quad
 
 from genfin_lib.risk import LocationScale, walk_forward
-from tests.contracts.forecasters import FORECASTERS, WITH_DENSITY, market
+from tests.contracts.forecasters import FORECASTERS, POOLED, WITH_DENSITY, market
 
 ALL = pytest.mark.parametrize("name", FORECASTERS)
 LEVELS = (0.99, 0.975, 0.9)
 
 
+@functools.cache
 def law(name: str) -> LocationScale:
     history = market()
     return FORECASTERS[name]().fit(history).forecast(history)
@@ -138,7 +141,7 @@ def test_bad_history_is_refused(name: str) -> None:
             call(history.iloc[:1])
 
 
-@ALL
+@pytest.mark.parametrize("name", [name for name in FORECASTERS if name not in POOLED])
 def test_series_do_not_see_each_other(name: str) -> None:
     both = market()
     law = FORECASTERS[name]().fit(both).forecast(both)
