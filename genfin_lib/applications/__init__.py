@@ -2,6 +2,11 @@
 
 from genfin_lib.applications.features import MarketContext, NoContext, OwnContext
 from genfin_lib.applications.flow_forecaster import FlowForecaster, FlowLaw
+from genfin_lib.applications.gaussian_regimes import (
+    GaussianRegimes,
+    RegimeWalk,
+    walk_forward_regimes,
+)
 from genfin_lib.applications.protocol import panel_table, protocol_returns, series_table
 from genfin_lib.applications.regimes import HiddenMarkovFlow, RegimePath
 from genfin_lib.applications.results import read_record, read_results, write_results
@@ -9,15 +14,18 @@ from genfin_lib.applications.results import read_record, read_results, write_res
 __all__ = [
     "FlowForecaster",
     "FlowLaw",
+    "GaussianRegimes",
     "HiddenMarkovFlow",
     "MarketContext",
     "NoContext",
     "OwnContext",
     "RegimePath",
+    "RegimeWalk",
     "panel_table",
     "protocol_returns",
     "read_record",
     "read_results",
     "series_table",
+    "walk_forward_regimes",
     "write_results",
 ]

@@ -132,8 +132,8 @@ class MixtureOfPPCA(nn.Module):
                 return -math.inf, 0.0, None
             model = cls._maximum(x, share, factors, least)
             joint = model._joint(x)
-            gain = joint.logsumexp(dim=1).mean().item() - value
-            value += gain
+            before, value = value, joint.logsumexp(dim=1).mean().item()
+            gain = value - before
             if gain < tolerance:
                 break
             share = joint.softmax(dim=1)
