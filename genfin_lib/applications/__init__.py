@@ -1,5 +1,6 @@
 """Where models meet markets: long runs, their protocol and their results."""
 
+from genfin_lib.applications.combination import AveragedLaw, QuantileAverage
 from genfin_lib.applications.features import MarketContext, NoContext, OwnContext
 from genfin_lib.applications.flow_forecaster import FlowForecaster, FlowLaw
 from genfin_lib.applications.gaussian_regimes import (
@@ -7,11 +8,15 @@ from genfin_lib.applications.gaussian_regimes import (
     RegimeWalk,
     walk_forward_regimes,
 )
+from genfin_lib.applications.pipeline import Decision, RiskPipeline
 from genfin_lib.applications.protocol import panel_table, protocol_returns, series_table
+from genfin_lib.applications.recalibration import Recalibrated, RecalibratedLaw
 from genfin_lib.applications.regimes import HiddenMarkovFlow, RegimePath
 from genfin_lib.applications.results import read_record, read_results, write_results
 
 __all__ = [
+    "AveragedLaw",
+    "Decision",
     "FlowForecaster",
     "FlowLaw",
     "GaussianRegimes",
@@ -19,8 +24,12 @@ __all__ = [
     "MarketContext",
     "NoContext",
     "OwnContext",
+    "QuantileAverage",
+    "Recalibrated",
+    "RecalibratedLaw",
     "RegimePath",
     "RegimeWalk",
+    "RiskPipeline",
     "panel_table",
     "protocol_returns",
     "read_record",

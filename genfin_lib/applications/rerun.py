@@ -21,7 +21,8 @@ from genfin_lib.data.exchange.fetch import cache_folder
 def rerun(notebook: Path, parameters: dict[str, Any], *, folder: Path, timeout: int = 900) -> Path:
     """Execute a copy of a notebook with other parameters.
 
-    A cell with the new values follows the parameter cell, so that the copy shows both.
+    A cell with the new values follows the parameter cell, so that the copy shows both. It ends
+    before the exercises, whose solutions are about the chapter's own data.
 
     Args:
         notebook: An `.ipynb` whose first code cell is tagged `parameters`.
@@ -56,9 +57,12 @@ def rerun(notebook: Path, parameters: dict[str, Any], *, folder: Path, timeout: 
     told = ", ".join(f"`{name} = {value!r}`" for name, value in parameters.items())
     note = nbformat.v4.new_markdown_cell(
         f"**This is a copy, run with {told}.** The text was written for other data: believe "
-        "the numbers that the cells print, not those in the sentences."
+        "the numbers that the cells print, not those in the sentences. Exercises are left out."
     )
-    book.cells = [note, *book.cells[: position + 1], new, *book.cells[position + 1 :]]
+    end = next(
+        (n for n, cell in enumerate(book.cells) if "## Exercises" in cell.source), len(book.cells)
+    )
+    book.cells = [note, *book.cells[: position + 1], new, *book.cells[position + 1 : end]]
     folder.mkdir(parents=True, exist_ok=True)
     copy = folder / notebook.name
     try:

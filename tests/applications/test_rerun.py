@@ -44,6 +44,7 @@ def test_copy_runs_on_the_fetched_market(fetched, tmp_path, capsys):
         'dataset = "sp500_index"\nindex = "SP500"\nseed = 0',
         "from genfin_lib.data import load, log_returns",
         "r = log_returns(load(dataset)[index])\nprint(len(r), round(r.std(), 6), seed)",
+        "# ## Exercises\nprint('about the SP500')",
     )
     before = path.read_bytes()
     assert main([str(path), "--symbol", BTC, "--timeframe", "1d", "--set", "seed = 7"]) == 0

@@ -1,0 +1,75 @@
+"""How long a decision takes after the fetch: ``make latency``, on an otherwise idle machine."""
+
+import os
+import platform
+import time
+
+import pandas as pd
+import torch
+
+from genfin_lib.applications.flow_forecaster import FlowForecaster
+from genfin_lib.applications.pipeline import RiskPipeline
+from genfin_lib.applications.results import write_results
+from genfin_lib.data import simulate_candles
+
+SEED = 0
+BATCHES = (1, 20)  # symbols in one decision
+THREADS = (1, 2)
+PAST = 2000  # candles fitted on
+
+
+def measure(symbols: int, *, threads: int, decisions: int = 1000) -> pd.DataFrame:
+    """Latency of a pipeline with a fitted `FlowForecaster`, on simulated hourly candles.
+
+    Args:
+        symbols: In one decision.
+        threads: Of torch.
+        decisions: How many to time.
+
+    Returns:
+        `RiskPipeline.latency`, with `batch`, `threads` and `device` in front. The device is the
+        CPU: to ask a network of 16 hidden units about one row, a GPU takes longer to be told than
+        the CPU to answer.
+    """
+    columns = {
+        f"simulated {n}": simulate_candles(PAST + 20 + decisions, seed=SEED + n)["Close"]
+        for n in range(symbols)
+    }
+    closes = pd.DataFrame(columns)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        pipeline = RiskPipeline(FlowForecaster(seed=SEED)).fit(closes[:PAST])
+        table = pipeline.latency(closes[PAST + 1 - pipeline.window :]).reset_index()
+    finally:
+        torch.set_num_threads(before)
+    for place, (name, value) in enumerate(
+        {"device": "cpu", "threads": threads, "batch": symbols}.items()
+    ):
+        table.insert(place, name, value)
+    return table
+
+
+def main() -> None:
+    """Measure all, and write the table."""
+    began = time.perf_counter()
+    busy = os.getloadavg()[0]
+    table = pd.concat(
+        [measure(symbols, threads=threads) for symbols in BATCHES for threads in THREADS],
+        ignore_index=True,
+    )
+    facts: dict[str, float | str] = {
+        "processor": platform.machine(),
+        "cores": os.cpu_count() or 1,
+        "torch": torch.__version__,
+        "load_before": round(busy, 2),
+        "priority": -os.nice(0),  # above 0: of first claim on a core, on a machine that is not idle
+        "seconds": round(time.perf_counter() - began),
+    }
+    write_results("latency", table, command="make latency", seed=SEED, inputs=(), facts=facts)
+    print(table.round(2).to_string(index=False))
+    print(facts)
+
+
+if __name__ == "__main__":
+    main()
