@@ -20,7 +20,7 @@ SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _
 	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test site-test lab notebook data latency baselines bench joint studies clean
+.PHONY: help book test site-test lab notebook data latency baselines signals bench joint studies clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -86,6 +86,9 @@ studies: $(READY)  ## Learning online, and what synthetic data add
 
 latency: $(READY)  ## Time the live pipeline after the fetch, stage by stage (a minute, machine idle)
 	$(BIN)/python -m genfin_lib.applications.latency
+
+signals: $(READY)  ## What the flow says each evening, and what rules on it earned (10 minutes)
+	$(BIN)/python -m genfin_lib.applications.signals
 
 # CSV=data/results/bench_flows.csv writes the table there too. A script and no test: a busy machine
 # must not fail anyone's build.

@@ -21,7 +21,15 @@ ALLOWED = {
     "plotting": {"training"},
     "flows": {"nn", "distributions"},
     "latent": {"nn", "distributions", "flows"},
-    "applications": {"checkpoints", "data", "distributions", "flows", "risk", "training"},
+    "applications": {
+        "checkpoints",
+        "data",
+        "distributions",
+        "flows",
+        "risk",
+        "trading",
+        "training",
+    },
 }
 
 
