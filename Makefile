@@ -20,7 +20,7 @@ SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _
 	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test site-test lab notebook data latency baselines signals bench joint studies clean
+.PHONY: help book test site-test lab notebook data latency baselines walkforward signals bench joint studies clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -76,6 +76,9 @@ data: $(READY)  ## Fetch candles into data/cache: make data SYMBOL=BTC/USDT TIME
 
 baselines: $(READY)  ## Forecast and judge every classical model over the whole protocol
 	$(BIN)/python -m genfin_lib.applications.baselines
+
+walkforward: $(READY)  ## Flows against the best classical models: chosen on 2007-2010, then the whole protocol
+	$(BIN)/python -m genfin_lib.applications.walkforward
 
 joint: $(READY)  ## Joint densities of the 20 stocks: chosen on 2007-2010, then the whole protocol
 	$(BIN)/python -m genfin_lib.applications.joint.run --select

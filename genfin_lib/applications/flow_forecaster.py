@@ -118,7 +118,7 @@ class FlowForecaster:
         hidden: Sequence[int] = (16, 16),
         penalty: float = 0.3,
         identity: bool = False,
-        epochs: int = 10,
+        epochs: int = 5,
         batch_size: int = 512,
         learning_rate: float = 2e-3,
         seed: int = 0,

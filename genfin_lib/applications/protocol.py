@@ -72,7 +72,24 @@ def panel_table(forecasts: pd.DataFrame, *, reference: str, draws: int = 2000) -
         ValueError: an unknown reference, fewer than two models, or models that were not asked about
             the same days and series.
     """
-    scored = score_forecasts(forecasts)
+    return losses_table(score_forecasts(forecasts), reference=reference, draws=draws)
+
+
+def losses_table(scored: pd.DataFrame, *, reference: str, draws: int = 2000) -> pd.DataFrame:
+    """`panel_table` of losses that are known already, such as means over seeds.
+
+    Args:
+        scored: Table of `score_forecasts`, of which ``date, series, level, model`` and the losses
+            ``hit, pinball, fz0, nll`` are used.
+        reference: As for `panel_table`.
+        draws: As for `panel_table`.
+
+    Returns:
+        As `panel_table`.
+
+    Raises:
+        ValueError: as `panel_table`.
+    """
     models = list(scored["model"].unique())
     if reference not in models or len(models) < 2:
         raise ValueError(f"reference {reference!r} among {models}: two or more models, it among.")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from arch.univariate import SkewStudent, StudentsT
 
-from genfin_lib.applications import FlowForecaster
+from genfin_lib.applications import FlowForecaster, QuantileAverage, Recalibrated
 from genfin_lib.data import simulate_garch
 from genfin_lib.risk import (
     Ewma,
@@ -34,10 +34,13 @@ FORECASTERS: dict[str, Callable[[], Forecaster]] = {
     "EWMA, EVT": lambda: PeaksOverThreshold(Ewma()),
     "GJR, EVT": lambda: PeaksOverThreshold(Garch(asymmetric=True)),
     "flow": lambda: FlowForecaster(hidden=(8,), batch_size=128),
+    "flow, recalibrated": lambda: Recalibrated(FlowForecaster(hidden=(8,), batch_size=128)),
+    "average": lambda: QuantileAverage((Ewma(), None), (Garch(innovations=StudentsT), 400)),
 }
-WITH_DENSITY = ("Gaussian", "EWMA", "EWMA, fast", "GARCH", "GARCH-t", "GJR skew-t", "flow")
+WITHOUT_DENSITY = ("historical simulation", "EWMA, FHS", "GJR, FHS", "EWMA, EVT", "GJR, EVT")
+WITH_DENSITY = tuple(name for name in FORECASTERS if name not in WITHOUT_DENSITY)
 # One set of parameters for all series: what one says of another is the point.
-POOLED = ("flow",)
+POOLED = ("flow", "flow, recalibrated")
 
 
 def market(days: int = 500, series: int = 2, *, seed: int = 0) -> pd.DataFrame:

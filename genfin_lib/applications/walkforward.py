@@ -1,0 +1,201 @@
+"""Flows against the best classical models, over the whole protocol: ``make walkforward``.
+
+Choices are made on 2007-2010 and written down (``walkforward_selection``) before 2011-2022 is run,
+once for each design. Forecasts of each design, and the flows fitted on the way, are kept: a run
+that was cut short goes on where it was.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from joblib import cpu_count
+
+from genfin_lib.applications.baselines import BASELINES, REFERENCE
+from genfin_lib.applications.features import MarketContext, NoContext, OwnContext
+from genfin_lib.applications.kept import KeptFlow
+from genfin_lib.applications.protocol import (
+    INPUTS,
+    LEVELS,
+    REFIT_EVERY,
+    START,
+    losses_table,
+    protocol_returns,
+    series_table,
+)
+from genfin_lib.applications.recalibration import Recalibrated
+from genfin_lib.applications.results import FOLDER, ROOT, write_results
+from genfin_lib.risk import Forecaster, diebold_mariano, score_forecasts, walk_forward
+
+KEPT = ROOT / "data" / "cache" / "walkforward"  # delete it to start anew
+FLOWS = KEPT / "flows"
+SELECTION = ("2007-01-03", "2010-12-31")
+SEEDS = (0, 1, 2)
+FREQUENT = 25  # days between refits of the rivals, ten times as often as the flow
+RIVALS = ("GJR skew-t", "GJR, FHS", "GJR, EVT")
+MARKET = MarketContext("SP500")
+KEYS = ["date", "series", "level"]
+
+
+def flow(folder: Path = FLOWS, **settings: Any) -> KeptFlow:
+    """The flow of the tables; other settings than the chosen ones by name."""
+    return KeptFlow(folder, **{"context": MARKET} | settings)
+
+
+# Each differs from the first in one thing.
+CANDIDATES: dict[str, Callable[[], Forecaster]] = {
+    "flow": flow,
+    "10 epochs": partial(flow, epochs=10),
+    "market as the mean of all": partial(flow, context=MarketContext()),
+    "no penalty on the spline": partial(flow, penalty=0.0),
+    "knows the asset": partial(flow, identity=True),
+    "recalibrated": lambda: Recalibrated(flow()),
+    "no spline": partial(flow, bins=None),
+    "own past only": partial(flow, context=OwnContext()),
+    "no context": partial(flow, context=NoContext()),
+}
+DESIGNS: dict[str, Callable[[], Forecaster]] = {
+    **{f"flow, seed {seed}": partial(flow, seed=seed) for seed in SEEDS},
+    **{f"no spline, seed {seed}": partial(flow, seed=seed, bins=None) for seed in SEEDS},
+    "own past only": CANDIDATES["own past only"],
+    "no context": CANDIDATES["no context"],
+    "knows the asset": CANDIDATES["knows the asset"],
+    "recalibrated": CANDIDATES["recalibrated"],
+}
+
+
+def forecast(
+    model: Forecaster,
+    name: str,
+    *,
+    returns: pd.DataFrame,
+    start: str,
+    window: int | None = None,
+    every: int = REFIT_EVERY,
+    n_jobs: int | None = None,
+) -> pd.DataFrame:
+    """`walk_forward` at the levels of the protocol; all history is seen unless told otherwise."""
+    return walk_forward(
+        model,
+        returns,
+        start=start,
+        window=window,
+        refit_every=every,
+        levels=LEVELS,
+        model=name,
+        n_jobs=n_jobs,
+    )
+
+
+def averaged(forecasts: pd.DataFrame, models: Iterable[str], name: str) -> pd.DataFrame:
+    """Mean of the VaR and of the ES of several models: those of `QuantileAverage` of them.
+
+    Log-score and PIT of that law are not in the table and NaN.
+    """
+    chosen = forecasts[forecasts["model"].isin(list(models))]
+    means = chosen.groupby(KEYS, sort=False)[["var", "es", "realized"]].mean().reset_index()
+    return means.assign(model=name, log_score=float("nan"), pit=float("nan"))
+
+
+def selection_table(*, n_jobs: int | None = None) -> pd.DataFrame:
+    """Every candidate and two rivals on the selection period: means over days and series."""
+    returns = protocol_returns()[: SELECTION[1]]
+    run = partial(forecast, returns=returns, start=SELECTION[0], n_jobs=n_jobs)
+    tables = [
+        _kept(f"selection, {name}", partial(run, build(), name))
+        for name, build in CANDIDATES.items()
+    ]
+    for name in (REFERENCE, "GJR, EVT"):
+        model, window = BASELINES[name]
+        job = partial(run, model, name, window=window)
+        tables.append(_kept(f"selection, {name}", job))
+    together = pd.concat(tables, ignore_index=True)
+    both = averaged(together, ("flow", "GJR, EVT"), "flow with GJR, EVT")
+    scored = score_forecasts(pd.concat([together, both], ignore_index=True))
+    means = scored.groupby(["model", "level"], sort=False)[["hit", "pinball", "fz0", "nll"]].mean()
+    return means.rename(columns={"hit": "hit_rate"}).reset_index()
+
+
+def all_forecasts(*, n_jobs: int | None = None) -> pd.DataFrame:
+    """Forecasts of the test period: designs, rivals refitted often, and every baseline."""
+    returns = protocol_returns()
+    run = partial(forecast, returns=returns, start=START, n_jobs=n_jobs)
+    tables = [_kept(name, partial(run, build(), name)) for name, build in DESIGNS.items()]
+    for every, names in ((FREQUENT, RIVALS), (REFIT_EVERY, BASELINES)):
+        for name in names:
+            title = f"{name}, {every} days" if every == FREQUENT else name
+            model, window = BASELINES[name]
+            job = partial(run, model, title, window=window, every=every)
+            tables.append(_kept(title, job))
+    together = pd.concat(tables, ignore_index=True)
+    seeds = [f"flow, seed {seed}" for seed in SEEDS]
+    combinations = [
+        averaged(together, seeds, "three flows"),
+        averaged(together, (*seeds[:1], "GJR, EVT"), "flow with GJR, EVT"),
+        averaged(together, (*seeds[:2], "GJR, EVT"), "two flows with GJR, EVT"),
+        averaged(together, (*seeds[:1], REFERENCE), f"flow with {REFERENCE}"),
+    ]
+    return pd.concat([together, *combinations], ignore_index=True)
+
+
+def panel(forecasts: pd.DataFrame, *, draws: int = 2000) -> pd.DataFrame:
+    """`losses_table` with means over seeds as models of their own, and every rival as reference.
+
+    Columns ``fz0_dm`` and ``nll_dm`` compare with GJR skew-t refitted often; ``fz0_dm_fhs`` and
+    ``fz0_dm_evt`` with the other two rivals. The confidence set is of all models.
+    """
+    scored = score_forecasts(forecasts)
+    losses = ["hit", "pinball", "fz0", "nll"]
+    for name in ("flow", "no spline"):
+        seeds = scored[scored["model"].str.startswith(f"{name}, seed")]
+        mean = seeds.groupby(KEYS, sort=False)[losses].mean().reset_index()
+        scored = pd.concat([scored, mean.assign(model=f"{name}, mean of seeds")])
+    table = losses_table(scored, reference=f"{RIVALS[0]}, {FREQUENT} days", draws=draws)
+    daily = scored.pivot_table("fz0", ["level", "date"], "model")
+    for rival, short in zip(RIVALS[1:], ("fhs", "evt"), strict=True):
+        against = f"{rival}, {FREQUENT} days"
+        table[f"fz0_dm_{short}"] = [
+            float("nan")
+            if model == against
+            else diebold_mariano(daily.loc[level, model], daily.loc[level, against]).statistic
+            for model, level in zip(table["model"], table["level"], strict=True)
+        ]
+    return table
+
+
+def _kept(name: str, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    path = KEPT / f"{name.replace(' ', '_')}.parquet"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        began = time.perf_counter()
+        unfinished = path.with_suffix(".part")
+        compute().to_parquet(unfinished, index=False)
+        unfinished.replace(path)
+        print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
+    return pd.read_parquet(path)
+
+
+def main() -> None:
+    """Choose, then run everything and write the tables."""
+    began, jobs = time.perf_counter(), cpu_count()
+    command, facts = "make walkforward", {"processes": jobs}
+    chosen = selection_table(n_jobs=jobs)
+    write_results("walkforward_selection", chosen, command=command, seed=0, inputs=INPUTS)
+    forecasts = all_forecasts(n_jobs=jobs)
+    tables = {
+        "walkforward": series_table(forecasts, n_jobs=jobs),
+        "walkforward_panel": panel(forecasts),
+    }
+    facts["seconds"] = round(time.perf_counter() - began)
+    for name, table in tables.items():
+        write_results(name, table, command=command, seed=0, inputs=INPUTS, facts=facts)
+    print(tables["walkforward_panel"].round(4).to_string(index=False))
+    print(f"{len(forecasts)} forecasts in {os.path.relpath(FOLDER)}; {facts}")
+
+
+if __name__ == "__main__":
+    main()
