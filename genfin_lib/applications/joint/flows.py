@@ -60,7 +60,7 @@ class FlowDistribution:
     """
 
     def __init__(self, flow: Flow, root: np.ndarray, context: np.ndarray) -> None:
-        self.flow, self.root = flow, root
+        self.flow, self.root, self.given = flow, root, context
         self.context = flow.like.new_tensor(context)[None] if len(context) else None
 
     def density(self, x: Tensor) -> Tensor:

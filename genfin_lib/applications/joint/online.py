@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator
 from typing import Self
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -14,6 +15,7 @@ from genfin_lib.applications.joint.flows import (
     Whitened,
     batch_of,
 )
+from genfin_lib.risk.validation import finite
 
 
 class OnlineFlow(JointForecaster):
@@ -59,6 +61,17 @@ class OnlineFlow(JointForecaster):
         return self
 
     def laws(self, history: pd.DataFrame, days: int) -> Iterator[FlowDistribution]:
+        for law in self._moving(history, days):
+            # A copy: the law of a day must not move with the days after it.
+            yield FlowDistribution(copy.deepcopy(law.flow), law.root, law.given)
+
+    def log_scores(self, history: pd.DataFrame, days: int) -> np.ndarray:
+        rows = finite(history, "returns")[-days:]
+        laws = self._moving(history, days)
+        return np.concatenate([law.log_prob(row) for row, law in zip(rows, laws, strict=True)])
+
+    def _moving(self, history: pd.DataFrame, days: int) -> Iterator[FlowDistribution]:
+        """Laws whose flow is the one that goes on learning: each is right until the next."""
         flow = copy.deepcopy(self.forecaster.fitted())
         rows = self.forecaster.whitened(history)
         optimizer = torch.optim.Adam(flow.parameters(), lr=self.learning_rate)
@@ -67,8 +80,7 @@ class OnlineFlow(JointForecaster):
         for day in range(min(first, len(history) - days), len(history)):
             i = day - offset
             if day >= len(history) - days:
-                # A copy: the law of a day must not move with the days after it.
-                yield FlowDistribution(copy.deepcopy(flow), rows.roots[i], rows.context[i])
+                yield FlowDistribution(flow, rows.roots[i], rows.context[i])
             if first <= day < last and self.learning_rate:
                 part = slice(max(0, i + 1 - self.memory), i + 1)
                 recent = Whitened(rows.y[part], rows.context[part], rows.roots[part])
