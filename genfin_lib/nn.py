@@ -52,6 +52,34 @@ class MLP(nn.Sequential):
         return affine_columns(last.weight, last.bias, x)
 
 
+class ConvNet(nn.Sequential):
+    r"""Convolutions over time with a ReLU between them: wide, 1x1, wide.
+
+    Padded with zeros, so that the length stays. The last layer starts at zero, as in
+    :class:`MLP`.
+
+    Args:
+        inputs: Number of input channels.
+        outputs: Number of output channels.
+        width: Channels of the two hidden layers.
+        kernel: Times seen at once by the first and the last layer, an odd number.
+
+    Chapter: Glow.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, width: int = 32, kernel: int = 3) -> None:
+        last = nn.Conv1d(width, outputs, kernel, padding="same")
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(cast(Tensor, last.bias))
+        super().__init__(
+            nn.Conv1d(inputs, width, kernel, padding="same"),
+            nn.ReLU(),
+            nn.Conv1d(width, width, 1),
+            nn.ReLU(),
+            last,
+        )
+
+
 class MaskedLinear(nn.Linear):
     r"""Affine map of which only some weights are used: :math:`y = (M \odot W)\,x + b`.
 

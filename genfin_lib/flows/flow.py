@@ -1,5 +1,6 @@
 """A density model made of a transform and a base distribution."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -99,26 +100,40 @@ class Flow(nn.Module):
         return self.base().log_prob(z) + log_abs_det
 
     @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None, *, seed: int | None = None) -> Tensor:
-        """Draw ``n`` points, or ``n`` for each row of ``context``.
+    def sample(
+        self,
+        n: int,
+        context: Tensor | None = None,
+        *,
+        temperature: float = 1.0,
+        seed: int | None = None,
+    ) -> Tensor:
+        r"""Draw ``n`` points, or ``n`` for each row of ``context``.
+
+        With a temperature :math:`\tau` other than one, :math:`x = f^{-1}(\tau z)`: draws nearer to
+        the middle of the latent space, or farther out. They follow **another law than the
+        model's**, of density :math:`p_z(f(x)/\tau)\, \tau^{-D}\, |\det J_f(x)|`.
 
         Args:
             n: Number of draws.
             context: Shape ``(N, C)``, for a conditional flow.
+            temperature: The factor :math:`\tau`, above zero.
             seed: Makes the draws repeatable. ``None`` uses torch's global generator.
 
         Returns:
             Shape ``(n, D)``, or ``(N, n, D)`` with a context.
 
         Raises:
-            ValueError: If ``n`` is below one, or ``context`` missing, not wanted, or of the wrong
-                shape.
+            ValueError: If ``n`` is below one, ``temperature`` not above zero, or ``context``
+                missing, not wanted, or of the wrong shape.
         """
         if n < 1:
             raise ValueError(f"n must be 1 or more, got {n}")
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"temperature must be above 0 and finite, got {temperature}")
         rows = 1 if context is None else context.shape[0]
         with fixed_seed(seed):
-            z = self.base().sample((rows * n,))
+            z = temperature * self.base().sample((rows * n,))
         if context is None:
             return torch.cat([self._generate(part, None) for part in z.split(CHUNK)])
         parts = zip(z.split(CHUNK), context.repeat_interleave(n, dim=0).split(CHUNK), strict=True)

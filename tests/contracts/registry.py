@@ -13,6 +13,7 @@ from genfin_lib.distributions import GaussianMixture, StudentT, TwoSidedT
 from genfin_lib.flows import (
     Flow,
     FlowMatching,
+    Glow,
     continuous_flow,
     iaf,
     maf,
@@ -21,11 +22,13 @@ from genfin_lib.flows import (
     real_nvp,
 )
 from genfin_lib.flows.autoregressive import Autoregressive
+from genfin_lib.flows.channels import ActNorm, InvertibleLinear
 from genfin_lib.flows.continuous import Continuous, FixedSteps
 from genfin_lib.flows.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from genfin_lib.flows.elementwise import Additive, Affine
 from genfin_lib.flows.field import VectorField
 from genfin_lib.flows.linear import BatchNorm, DiagonalScale, Permutation, Standardize
+from genfin_lib.flows.multiscale import Scale
 from genfin_lib.flows.spline import RationalQuadratic
 from genfin_lib.flows.tails import TailTransform
 from genfin_lib.flows.transform import Compose, Inverse, Transform
@@ -52,6 +55,12 @@ TRANSFORMS: dict[str, Callable[[int, int], Transform]] = {
         VectorField(d, c, hidden=(8, 8)), solver=FixedSteps(60), adjoint=False
     ),
     "tail transform": lambda d, c: TailTransform(d, weight=0.3),
+    "activation norm": lambda d, c: ActNorm(d),
+    "invertible linear": lambda d, c: InvertibleLinear(d),
+    "invertible linear, rotation": lambda d, c: InvertibleLinear(d, rotate=True),
+    "scale with a coupling": lambda d, c: Scale(
+        [AffineCoupling(d, c, flip=True)], DiagonalScale(d - d // 2), (d,)
+    ),
     "composition": lambda d, c: Compose([AffineCoupling(d, c), AdditiveCoupling(d, c, flip=True)]),
 }
 
@@ -60,7 +69,10 @@ TWO_OR_MORE = [name for name in TRANSFORMS if "coupling" in name or name == "com
 
 # Transforms that leave data as they are before training.
 IDENTITY_AT_START = [
-    name for name in TRANSFORMS if name not in ("permutation", "standardize", "tail transform")
+    name
+    for name in TRANSFORMS
+    if name not in ("permutation", "standardize", "tail transform")
+    and not name.startswith("invertible linear")
 ]
 
 FLOWS: dict[str, Callable[[int, int], Flow]] = {
@@ -81,6 +93,8 @@ FLOWS: dict[str, Callable[[int, int], Flow]] = {
         d, c, transforms=[TailTransform(d), maf(d, c, transforms=2).transform]
     ),
     "IAF": iaf,
+    "Glow": Glow,
+    "Glow, t base": lambda d, c: Glow(d, c, levels=1, rotate=True, base=StudentT(d)),
     # Three layers: eight splines with weights moved at random are too sharp for a quadrature grid.
     "spline coupling": lambda d, c: neural_spline_flow(d, c, transforms=3),
     "spline coupling, t base": lambda d, c: neural_spline_flow(
@@ -97,7 +111,7 @@ FLOWS: dict[str, Callable[[int, int], Flow]] = {
 }
 
 # Flows of one feature, whose distribution function is exact.
-ONE_FEATURE = [name for name in FLOWS if not name.startswith(("NICE", "RealNVP"))]
+ONE_FEATURE = [name for name in FLOWS if not name.startswith(("NICE", "RealNVP", "Glow"))]
 
 # Flows trained by another objective than their likelihood.
 OTHER_LOSS = ("flow matching",)
