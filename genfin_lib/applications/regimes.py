@@ -84,7 +84,9 @@ class HiddenMarkovFlow(nn.Module):
         return self.flow.log_prob(x.repeat_interleave(self.states, dim=0), context).view(len(x), -1)
 
     def loss(self, batch: tuple[Tensor, Tensor], *, progress: float | None = None) -> Tensor:
-        r"""The M step: :math:`-\sum_k \gamma_{tk} \log p(x_t \mid s_t = k)`, mean over rows.
+        r"""What the flow's M step descends: the expected loss of a row over its regimes.
+
+        .. math:: -\frac1n \sum_{t=1}^{n} \sum_k \gamma_t(k) \log p(x_t \mid s_t = k)
 
         Args:
             batch: Rows ``(N, D)`` and their probabilities of each regime ``(N, K)``.
@@ -144,7 +146,8 @@ class HiddenMarkovFlow(nn.Module):
             the chain, nats. With gradient steps it need not rise in every round.
 
         Raises:
-            ValueError: Fewer than 21 rows for each regime, NaN, or a start of another shape.
+            ValueError: Fewer than 21 rows for each regime, NaN, a start of another shape, or a
+                regime that no day belongs to any more.
         """
         if x.ndim != 2 or len(x) < 21 * self.states or not torch.isfinite(x).all():
             raise ValueError(
@@ -169,7 +172,13 @@ class HiddenMarkovFlow(nn.Module):
             path = self.filter(x)
             found.append(float(path.log_likelihood.mean()))
             smoothed = torch.as_tensor(path.smoothed, dtype=x.dtype)
-            chain = path.moves / path.moves.sum(axis=1, keepdims=True)
+            leaving = path.moves.sum(axis=1, keepdims=True)
+            if not (leaving > 0).all():
+                raise ValueError(
+                    f"regimes {np.flatnonzero(~(leaving[:, 0] > 0)).tolist()} have no day left "
+                    "after some training; standardise the rows, or use fewer regimes"
+                )
+            chain = path.moves / leaving
             self.transition.copy_(torch.from_numpy(chain))
         return found
 

@@ -130,3 +130,12 @@ def test_bad_input_is_refused():
         chain().fit(x, seed=0, start=torch.ones(100, 3))
     with pytest.raises(ValueError, match="NaN or inf"):
         chain().filter(x.log())
+
+
+def test_a_regime_without_days_is_refused():
+    """Its row of moves would be 0 / 0, and every probability after it NaN."""
+    x = torch.randn(100, 1, generator=torch.Generator().manual_seed(0))
+    model = chain()
+    model.transition.copy_(torch.tensor([[1.0, 0.0], [1.0, 0.0]]))  # nobody enters the second
+    with pytest.raises(ValueError, match=r"regimes \[1\] have no day left"):
+        model.fit(x, seed=0, rounds=1)
