@@ -102,6 +102,8 @@ def fetched_record(name: str) -> dict[str, Any]:
 
 
 def _without_gaps(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    if len(table) < 2:
+        return table.dropna()
     step = table.index.to_series().diff().min()
     full = pd.date_range(table.index[0], table.index[-1], freq=step)
     whole = table.dropna()

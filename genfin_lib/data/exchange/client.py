@@ -7,6 +7,7 @@ ends, even when the answer drips in byte by byte.
 """
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -113,17 +114,22 @@ class Exchange:
                 return request()
             except ccxt.OperationFailed as error:
                 self.retries.append(type(error).__name__)
-                if " 403 " in str(error):
+                if refused := re.search(r" (403|451) ", str(error)):
                     # Bybit answers 403 for ten minutes to an address that asked too often, and for
                     # good to some countries. Asking again makes the first one longer.
                     raise ExchangeUnavailable(
-                        f"{self.name} refuses this address (HTTP 403): either it is not served in "
-                        f"your country, or it asked too often: then wait ten minutes. {_ELSEWHERE}"
+                        f"{self.name} refuses this address (HTTP {refused[1]}): either it is not "
+                        "served in your country, or it asked too often: then wait ten minutes. "
+                        f"{_ELSEWHERE}"
                     ) from error
                 if failures < self.retry.attempts:
                     time.sleep(self.retry.wait(failures))
                 last = error
             except ccxt.BaseError as error:
+                if error.__cause__ is not None:  # of the transport: a certificate, a redirection
+                    raise ExchangeUnavailable(
+                        f"{self.name} cannot be reached: {_short(error.__cause__)}. {_ELSEWHERE}"
+                    ) from error
                 raise ValueError(f"{self.name} rejects the request: {_short(error)}") from error
         raise ExchangeUnavailable(
             f"{self.name} did not answer: {self.retry.attempts} tries in "
@@ -257,5 +263,5 @@ def _moved(urls: Any, base: str) -> Any:
     return base + urlsplit(urls).path if isinstance(urls, str) else urls
 
 
-def _short(error: Exception) -> str:
+def _short(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error)[:200]}"

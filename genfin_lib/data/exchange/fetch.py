@@ -172,7 +172,11 @@ def fetch_open_interest(
         rows = market.client.fetch_open_interest_history(
             symbol, timeframe, start, limit, {"until": end - 1}
         )
-        return [(r["timestamp"], r["openInterestAmount"] or r["openInterestValue"]) for r in rows]
+        # Linear contracts are counted in base currency, inverse ones in quote.
+        kind = (
+            "openInterestAmount" if market.client.market(symbol)["linear"] else "openInterestValue"
+        )
+        return [(row["timestamp"], row[kind]) for row in rows]
 
     rows = _series(
         market,

@@ -32,14 +32,14 @@ def same(found, candles):
 def test_history_is_whole_after_any_fault(candles, connect, fault, after):
     faults = each_once(FAULTS[fault], after=after)
     with BybitReplay({BTC: candles}, faults=faults, patience=0.5) as server:
-        same(fetch_ohlcv(BTC, "1h", exchange=connect(server)), candles)
+        same(fetch_ohlcv(BTC, "1h", exchange=connect(server, timeout=0.3)), candles)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_history_is_whole_under_a_storm_of_faults(candles, connect, seed):
     storm = at_random(0.3, seed=seed)
-    with BybitReplay({BTC: candles}, faults=storm, patience=0.35) as server:
-        same(fetch_ohlcv(BTC, "1h", exchange=connect(server, timeout=0.2)), candles)
+    with BybitReplay({BTC: candles}, faults=storm, patience=0.5) as server:
+        same(fetch_ohlcv(BTC, "1h", exchange=connect(server, timeout=0.3, attempts=9)), candles)
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
@@ -142,3 +142,18 @@ def test_merged_files_hold_the_same_rows(candles, tmp_path):
 def test_other_address_moves_every_url():
     exchange = Exchange("binance", base_url="http://localhost:1/")
     assert exchange.client.urls["api"]["public"] == "http://localhost:1/api/v3"
+
+
+def test_address_that_cannot_be_reached_is_no_wrong_request(candles, connect):
+    def elsewhere(handler, answer):
+        handler.send_response(302)
+        handler.send_header("Location", handler.path)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    faults = iter(lambda: elsewhere, None)
+    with (
+        BybitReplay({BTC: candles}, faults=faults) as server,
+        pytest.raises(ExchangeUnavailable, match=r"cannot be reached: TooManyRedirects.*bundled"),
+    ):
+        fetch_ohlcv(BTC, "1h", exchange=connect(server))
