@@ -57,7 +57,14 @@ class FactorAnalysis(LinearGaussian):
             raise ValueError(f"floor {floor}: a share of the variance, between 0 and 1, is needed")
         scale = variance.sqrt()
         standard = (rows.x - mean) * rows.seen / scale
-        loadings, _ = _components(standard.T @ standard / len(x), factors)
+        correlation = standard.T @ standard / len(x)
+        if len(rows.patterns) == 1 and len(x) > 2 * len(mean):
+            # Without gaps EM sees mean and covariance only: as few rows as have these will do.
+            values, vectors = torch.linalg.eigh(correlation)
+            half = (vectors * (len(mean) * values.clamp(min=0)).sqrt()).T * scale  # (D, D)
+            pairs = torch.cat((mean + half, mean - half))
+            rows = Rows.of(pairs, features=len(mean), missing=False)
+        loadings, _ = _components(correlation, factors)
         # Off the border: EM leaves it slowly.
         noise = (1 - loadings.square().sum(1)).clamp(min=max(floor, 0.05))
         start = cls(mean, loadings * scale[:, None], noise * variance)
