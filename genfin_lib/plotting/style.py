@@ -29,6 +29,7 @@ COLORS = {
     "likelihood": "#DDAA33",
     "matching": "#4B0092",
     "regimes": "#CC6677",
+    "Glow": "#7A0177",
     "band": "#BBBBBB",
 }
 
