@@ -30,7 +30,7 @@ from genfin_lib.risk import Garch
 
 INPUTS = ("sp500_stocks",)
 REFERENCE = "GJR skew-t, DCC t copula"
-POOLED, WHITENED = "flow, EWMA t copula", "MAF, whitened"
+POOLED, FLOW_COPULA, WHITENED = "flow, EWMA t copula", "flow, MAF copula", "MAF, whitened"
 # A flow for all stocks sees ten years: one of them hardly traded before 1995.
 FLOW_WINDOW = 2500
 
@@ -100,11 +100,9 @@ def flow_models(seed: int) -> dict[str, Model]:
 
 def pooled_models(seed: int) -> dict[str, Model]:
     """The pooled flow of single returns as marginals, and what joins them."""
-    pooled = Shared(FlowForecaster(seed=seed))
+    pooled = Shared(FlowForecaster(epochs=10, seed=seed))
     copulas = {
-        "flow, MAF copula": FlowCopulaForecaster(
-            pooled, EwmaCorrelation(), flow=maf_t(20, 0), seed=seed
-        ),
+        FLOW_COPULA: FlowCopulaForecaster(pooled, EwmaCorrelation(), flow=maf_t(20, 0), seed=seed),
         "flow, DCC t copula": CopulaForecaster(pooled, DynamicConditionalCorrelation()),
         POOLED: CopulaForecaster(pooled, EwmaCorrelation()),
     }

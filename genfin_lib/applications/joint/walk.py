@@ -134,4 +134,6 @@ def _stretch(
                 risks.append((date, "portfolio", name, level, *row))
     columns = ["date", "series", "model", "level"]
     columns += ["var", "es", "log_score", "pit", "realized", "var_se", "es_se"]
-    return pd.concat(scores), pd.DataFrame(risks, columns=columns)
+    table = pd.DataFrame(risks, columns=columns)
+    # Without rows every column would be of objects, and stay so when joined to others.
+    return pd.concat(scores), table.astype(dict.fromkeys(columns[3:], np.float64))
