@@ -133,10 +133,14 @@ class FlowJointForecaster(JointForecaster):
                 "divide by; start later."
             )
         self.columns, self.variance = list(history.columns), x.var(axis=0)
-        raw = self._logarithms(self._states(x))[:-1]
+        states = self._states(x)
+        # Between these a path of draws is held.
+        self.lowest = State(*(part.min(axis=0) for part in states))
+        self.highest = State(*(part.max(axis=0) for part in states))
+        raw = self._logarithms(states)[:-1]
         self.centre, self.width = raw.mean(axis=0), raw.std(axis=0)
         if self.correlation is not None:
-            self.correlation.fit(x[BURN_IN:] / np.sqrt(self._states(x).variance[:-1]))
+            self.correlation.fit(x[BURN_IN:] / np.sqrt(states.variance[:-1]))
         rows = self.whitened(history)
         self.flow = self.build(x.shape[1], raw.shape[1])
         train(

@@ -10,7 +10,13 @@ from genfin_lib.distributions import fixed_seed
 
 @torch.no_grad()
 def simulate_paths(
-    model: FlowJointForecaster, history: pd.DataFrame, *, steps: int, paths: int, seed: int
+    model: FlowJointForecaster,
+    history: pd.DataFrame,
+    *,
+    steps: int,
+    paths: int,
+    seed: int,
+    bounded: bool = True,
 ) -> np.ndarray:
     r"""Draw days, and let each move the volatility and the context of the next.
 
@@ -19,8 +25,10 @@ def simulate_paths(
         (\sigma_{t+1}, c_{t+1}) = \text{filter}(\sigma_t, c_t, r_{t+1})
 
     The state at the end of the history is the condition: end it on a calm evening or in a storm.
-    Correlations stand still over a path. An exponentially weighted volatility returns to no mean:
-    paths of many years may wander off. Chapter: scenarios and stress.
+    Correlations stand still over a path. An exponentially weighted volatility returns to no mean,
+    and a network extrapolates: left alone, a path can explode within a year. So the state is held
+    between the extremes of the days of the fit, or its start if that lies beyond. Chapter:
+    scenarios and stress.
 
     Args:
         model: Fitted forecaster.
@@ -28,6 +36,7 @@ def simulate_paths(
         steps: Days of each path.
         paths: Number of paths.
         seed: Of the draws.
+        bounded: Whether the state is held.
 
     Returns:
         Returns in units of the history, ``(paths, steps, S)``.
@@ -42,6 +51,10 @@ def simulate_paths(
     assert isinstance(law, FlowDistribution)
     correlation = law.root / np.sqrt(start.variance)[:, None]
     state = State(*(np.repeat(part[None], paths, axis=0) for part in start))
+    limits = [
+        (np.minimum(low, part), np.maximum(high, part))
+        for low, high, part in zip(model.lowest, model.highest, start, strict=True)
+    ]
     days = []
     with fixed_seed(seed):
         for _ in range(steps):
@@ -50,4 +63,8 @@ def simulate_paths(
             y = flow.sample(1 if context.shape[1] else paths, given).reshape(paths, -1)
             days.append(np.sqrt(state.variance) * (y.double().numpy() @ correlation.T))
             state = model.update(state, days[-1])
+            if bounded:
+                state = State(
+                    *(np.clip(part, *edges) for part, edges in zip(state, limits, strict=True))
+                )
     return np.stack(days, axis=1)

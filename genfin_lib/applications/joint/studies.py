@@ -36,7 +36,7 @@ POLICIES = {
     "refit every 250 days": (250, False),
     "online": (NEVER, True),
 }
-ORIGINS, HORIZON, SIZES, PATHS = 6, 500, (500, 2000), 4
+ORIGINS, HORIZON, SIZES, PATHS, PIECE = 6, 500, (500, 2000), 4, 250
 
 
 def volatile() -> FlowJointForecaster:
@@ -133,9 +133,14 @@ def augmentation_study(returns: pd.DataFrame, *, n_jobs: int) -> pd.DataFrame:
 def _augmented(returns: pd.DataFrame, origin: int, days: int) -> pd.DataFrame:
     real = returns.iloc[origin - days : origin]
     generator = FlowJointForecaster(
-        real_nvp_t, correlation=EwmaCorrelation(), epochs=max(10, 50_000 // days)
+        real_nvp_t, correlation=EwmaCorrelation(), epochs=25_000 // days
     ).fit(real)
-    paths = simulate_paths(generator, real, steps=days, paths=PATHS, seed=origin)
+    # Piece by piece from evenings that were, since volatility returns to no mean.
+    pieces = [
+        simulate_paths(generator, real[:evening], steps=PIECE, paths=PATHS, seed=origin + evening)
+        for evening in range(PIECE, days + 1, PIECE)
+    ]
+    paths = np.concatenate(pieces, axis=1)
     weights = np.full(returns.shape[1], 1 / returns.shape[1])
     synthetic = pd.DataFrame(
         100 * portfolio_returns(paths / 100, weights).T,

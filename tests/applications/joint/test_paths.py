@@ -24,7 +24,7 @@ def fitted(**options) -> tuple[FlowJointForecaster, pd.DataFrame]:
 @pytest.mark.parametrize("decay", [0.94, None])
 def test_filters_run_over_a_path_give_back_the_draws(decay: float | None) -> None:
     model, history = fitted(decay=decay, half_lives=(3, 20) if decay else ())
-    path = simulate_paths(model, history, steps=500, paths=2, seed=0)[1]
+    path = simulate_paths(model, history, steps=500, paths=2, seed=0, bounded=False)[1]
     index = history.index[-1] + pd.to_timedelta(np.arange(1, 501), unit="D")
     longer = pd.concat([history, pd.DataFrame(path, index=index, columns=history.columns)])
     y = model.whitened(longer).y[-500:]
@@ -57,6 +57,21 @@ def test_correlation_of_the_evening_holds_along_the_path() -> None:
         # Volatilities that differ by path mix normals, and leave the rank correlation about as is.
         tau = stats.kendalltau(day[:4000, 0], day[:4000, 1]).statistic
         assert tau == pytest.approx(2 / np.pi * np.arcsin(expected), abs=0.04)
+
+
+def test_volatility_is_held_within_the_days_of_the_fit() -> None:
+    model, history = fitted()
+    edges = np.sqrt([model.lowest.variance, model.highest.variance])
+    free, held = (
+        simulate_paths(model, history, steps=1500, paths=40, seed=3, bounded=bounded)
+        for bounded in (False, True)
+    )
+    # Over the last days of many paths: the root mean square cannot leave the edges, but for noise.
+    spread = np.sqrt(np.square(held[:, -200:]).mean(axis=1))
+    assert (spread < 1.3 * edges[1]).all()
+    assert (spread > 0.7 * edges[0]).all()
+    left_alone = np.sqrt(np.square(free[:, -200:]).mean(axis=1))
+    assert ((left_alone > 1.3 * edges[1]) | (left_alone < 0.7 * edges[0])).any()
 
 
 def test_seed_decides_and_bad_sizes_are_refused() -> None:
