@@ -31,8 +31,7 @@ class AveragedLaw:
         laws: Predictive distributions of the same series.
     """
 
-    # Halvings of the bracket around a probability: double precision has no more to give.
-    HALVINGS = 60
+    STEPS = 60  # at most, towards the probability of a return; ten are the rule
 
     def __init__(self, laws: Sequence[PredictiveDistribution]) -> None:
         self.laws = laws
@@ -50,13 +49,21 @@ class AveragedLaw:
         inside = np.clip([law.cdf(at) for law in self.laws], np.finfo(float).tiny, 1 - 1e-16)
         # At the least of the probabilities every quantile is at most x, at the greatest at least.
         low, high = (logit(bound(inside, axis=0)) for bound in (np.min, np.max))
-        for _ in range(self.HALVINGS):
-            if (high - low).max() < 1e-10:
+        below, above = (self.quantile(expit(end)) - at for end in (low, high))
+        before = np.full_like(at, np.nan)
+        for _ in range(self.STEPS):
+            share = np.divide(below, below - above, out=np.full_like(at, 0.5), where=above > below)
+            middle = low + (high - low) * share
+            miss = self.quantile(expit(middle)) - at
+            if np.abs(miss).max() <= 1e-10 * np.abs(at).max():
                 break
-            middle = (low + high) / 2
-            below = self.quantile(expit(middle)) < at
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return expit((low + high) / 2)
+            # Regula falsi; an end that stays for a second time loses half of its say (Illinois).
+            left = miss < 0
+            say = np.where(left == before, 0.5, 1.0)
+            low, above = np.where(left, middle, low), np.where(left, above * say, miss)
+            high, below = np.where(left, high, middle), np.where(left, miss, below * say)
+            before = left
+        return expit(middle)
 
     def log_prob(self, x: ArrayLike) -> np.ndarray:
         u = self.cdf(x)

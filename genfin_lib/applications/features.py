@@ -100,14 +100,22 @@ class MarketContext:
     Of the market: its volatility at the same four speeds, its last two returns and the sum of the
     last five, its downside part, and the dispersion of returns over assets (EWMA of half-life
     three of their standard deviation on a day) over the market's volatility. A storm that reached
-    other assets today reaches this one tomorrow. Chapter: risk forecasts.
+    other assets today reaches this one tomorrow. How far it reached is said by the **common
+    shock**, if asked for: the logarithm of the EWMA, at each half-life given, of
+
+    .. math:: q_t^2 = \frac1S \sum_s \min\Bigl(\frac{r_{t,s}^2}{\sigma_{t-1,s}^2},\; 50\Bigr),
+
+    the mean over assets of squared moves over the variance that each was given the evening before.
+    Chapter: risk forecasts.
 
     Args:
         index: Column that is the market; the mean of all columns if ``None``. One series is its
             own market: its features are those of `OwnContext`.
+        shocks: Half-lives of the common shock, such as ``(1, 3)``; each adds a feature.
     """
 
     index: Hashable | None = None
+    shocks: tuple[float, ...] = ()
 
     def __call__(self, returns: pd.DataFrame, *, last: int | None = None) -> Context:
         own = OwnContext()(returns, last=last)
@@ -122,7 +130,9 @@ class MarketContext:
         market = x.mean(axis=1) if self.index is None else returns[self.index].to_numpy(np.float64)
         columns, scale = _own(market[:, None], last)
         spread = moving_volatility(x.std(axis=1, keepdims=True), 3)[_newest(last)] / scale
-        common = np.concatenate([*columns[:8], np.log(np.maximum(spread, LEAST_SHARE))], axis=1)
+        shock = [moving_volatility(_shock(x), pace)[_newest(last)] for pace in self.shocks]
+        logs = np.log(np.maximum(np.concatenate([spread, *shock], axis=1), LEAST_SHARE))
+        common = np.concatenate([*columns[:8], logs], axis=1)
         shared = np.broadcast_to(common[:, None], (*own.scale.shape, common.shape[1]))
         return Context(np.concatenate([own.features, shared], axis=2), own.scale)
 
@@ -155,6 +165,14 @@ def _own(x: np.ndarray, last: int | None) -> tuple[list[np.ndarray], np.ndarray]
         np.abs(today),
         before,
     ], scale
+
+
+def _shock(x: np.ndarray) -> np.ndarray:
+    """Root of the mean over assets of squared returns over yesterday's variance, ``(n, 1)``."""
+    sigma = moving_volatility(x, REFERENCE)
+    # The first day has no yesterday. What moves after standing still is bounded with the rest.
+    before = np.maximum(np.concatenate([sigma[:1], sigma[:-1]]), 1e-12)
+    return np.sqrt(np.minimum(np.square(x / before), 50).mean(axis=1, keepdims=True))
 
 
 def _newest(last: int | None) -> slice:

@@ -1,10 +1,12 @@
 """Flows against the best classical models, over the whole protocol: ``make walkforward``.
 
-Choices are made on 2007-2010 and written down (``walkforward_selection``) before 2011-2022 is run,
-once for each design. Forecasts of each design, and the flows fitted on the way, are kept: a run
-that was cut short goes on where it was.
+Choices are made on 2001-2010 and written down (``walkforward_selection``) before 2011-2022 is run,
+once for each design: the 1,000 days from 2007 do not tell a better design from a luckier seed.
+Forecasts of each design, and the flows fitted on the way, are kept: a run that was cut short goes
+on where it was.
 """
 
+import copy
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -16,7 +18,10 @@ import pandas as pd
 from joblib import cpu_count
 
 from genfin_lib.applications.baselines import BASELINES, REFERENCE
+from genfin_lib.applications.combination import QuantileAverage
+from genfin_lib.applications.falls import fall_probabilities, falls_table
 from genfin_lib.applications.features import MarketContext, NoContext, OwnContext
+from genfin_lib.applications.flow_forecaster import FlowForecaster
 from genfin_lib.applications.kept import KeptFlow
 from genfin_lib.applications.protocol import (
     INPUTS,
@@ -29,28 +34,30 @@ from genfin_lib.applications.protocol import (
 )
 from genfin_lib.applications.recalibration import Recalibrated
 from genfin_lib.applications.results import FOLDER, ROOT, write_results
+from genfin_lib.applications.timing import timing_table
 from genfin_lib.risk import Forecaster, diebold_mariano, score_forecasts, walk_forward
 
 KEPT = ROOT / "data" / "cache" / "walkforward"  # delete it to start anew
 FLOWS = KEPT / "flows"
-SELECTION = ("2007-01-03", "2010-12-31")
+SELECTION = ("2001-01-02", "2010-12-31")
 SEEDS = (0, 1, 2)
 FREQUENT = 25  # days between refits of the rivals, ten times as often as the flow
 RIVALS = ("GJR skew-t", "GJR, FHS", "GJR, EVT")
-MARKET = MarketContext("SP500")
+MARKET = MarketContext("SP500", shocks=(1, 3))
 KEYS = ["date", "series", "level"]
 
 
 def flow(folder: Path = FLOWS, **settings: Any) -> KeptFlow:
     """The flow of the tables; other settings than the chosen ones by name."""
-    return KeptFlow(folder, **{"context": MARKET} | settings)
+    return KeptFlow(folder, **{"context": MARKET, "epochs": 3} | settings)
 
 
 # Each differs from the first in one thing.
 CANDIDATES: dict[str, Callable[[], Forecaster]] = {
     "flow": flow,
     "10 epochs": partial(flow, epochs=10),
-    "market as the mean of all": partial(flow, context=MarketContext()),
+    "another seed": partial(flow, seed=1),
+    "no common shock": partial(flow, context=MarketContext("SP500")),
     "no penalty on the spline": partial(flow, penalty=0.0),
     "knows the asset": partial(flow, identity=True),
     "recalibrated": lambda: Recalibrated(flow()),
@@ -61,10 +68,18 @@ CANDIDATES: dict[str, Callable[[], Forecaster]] = {
 DESIGNS: dict[str, Callable[[], Forecaster]] = {
     **{f"flow, seed {seed}": partial(flow, seed=seed) for seed in SEEDS},
     **{f"no spline, seed {seed}": partial(flow, seed=seed, bins=None) for seed in SEEDS},
-    "own past only": CANDIDATES["own past only"],
-    "no context": CANDIDATES["no context"],
-    "knows the asset": CANDIDATES["knows the asset"],
-    "recalibrated": CANDIDATES["recalibrated"],
+    **{name: CANDIDATES[name] for name in ("own past only", "no context")},
+    **{name: CANDIDATES[name] for name in ("knows the asset", "recalibrated")},
+    "one density": lambda: QuantileAverage(
+        *((flow(seed=seed), None) for seed in SEEDS), BASELINES[REFERENCE]
+    ),
+}
+# Equal means of VaR and of ES: nothing in them is chosen.
+COMBINATIONS = {
+    "three flows": [f"flow, seed {seed}" for seed in SEEDS],
+    "flow with GJR, EVT": ["flow, seed 0", "GJR, EVT"],
+    "three flows with GJR, EVT": [*(f"flow, seed {seed}" for seed in SEEDS), "GJR, EVT"],
+    "flow with GJR, EVT, 25 days": ["flow, seed 0", "GJR, EVT, 25 days"],
 }
 
 
@@ -132,14 +147,47 @@ def all_forecasts(*, n_jobs: int | None = None) -> pd.DataFrame:
             job = partial(run, model, title, window=window, every=every)
             tables.append(_kept(title, job))
     together = pd.concat(tables, ignore_index=True)
-    seeds = [f"flow, seed {seed}" for seed in SEEDS]
-    combinations = [
-        averaged(together, seeds, "three flows"),
-        averaged(together, (*seeds[:1], "GJR, EVT"), "flow with GJR, EVT"),
-        averaged(together, (*seeds[:2], "GJR, EVT"), "two flows with GJR, EVT"),
-        averaged(together, (*seeds[:1], REFERENCE), f"flow with {REFERENCE}"),
-    ]
-    return pd.concat([together, *combinations], ignore_index=True)
+    combined = [averaged(together, parts, name) for name, parts in COMBINATIONS.items()]
+    return pd.concat([together, *combined], ignore_index=True)
+
+
+def stretch_table(forecasts: pd.DataFrame) -> pd.DataFrame:
+    """Losses between one refit and the next, means over days and series.
+
+    Returns:
+        ``model, level, start`` (first day of the stretch), ``hit_rate, pinball, fz0, nll``.
+    """
+    days = forecasts["date"].drop_duplicates().sort_values().reset_index(drop=True)
+    start = dict(zip(days, days[days.index // REFIT_EVERY * REFIT_EVERY], strict=True))
+    scored = score_forecasts(forecasts)
+    scored["start"] = scored["date"].map(start).dt.strftime("%Y-%m-%d")
+    losses = scored.groupby(["model", "level", "start"], sort=False)
+    means = losses[["hit", "pinball", "fz0", "nll"]].mean()
+    return means.rename(columns={"hit": "hit_rate"}).reset_index()
+
+
+def falls(*, n_jobs: int | None = None) -> pd.DataFrame:
+    """`falls_table` of the flow, its unconditional twin and the classical laws."""
+    returns = protocol_returns()
+    models: dict[str, tuple[Forecaster, int | None]] = {
+        name: BASELINES[name] for name in ("Gaussian", "historical simulation", REFERENCE)
+    }
+    models |= {name: (CANDIDATES[name](), None) for name in ("no context", "flow", "recalibrated")}
+    found = {
+        name: fall_probabilities(model, returns, window=window, n_jobs=n_jobs)
+        for name, (model, window) in models.items()
+    }
+    return falls_table(found, returns)
+
+
+def timing() -> pd.DataFrame:
+    """`timing_table` of the flow and of four classical forecasters."""
+    names = ("Gaussian", "historical simulation", "GARCH", REFERENCE)
+    models: dict[str, tuple[Callable[[], Forecaster], int | None]] = {
+        name: (partial(copy.deepcopy, BASELINES[name][0]), BASELINES[name][1]) for name in names
+    }
+    models["flow"] = (lambda: FlowForecaster(context=MARKET, epochs=3), None)
+    return timing_table(models, protocol_returns())
 
 
 def panel(forecasts: pd.DataFrame, *, draws: int = 2000) -> pd.DataFrame:
@@ -189,6 +237,9 @@ def main() -> None:
     tables = {
         "walkforward": series_table(forecasts, n_jobs=jobs),
         "walkforward_panel": panel(forecasts),
+        "walkforward_stretches": stretch_table(forecasts),
+        "walkforward_falls": falls(n_jobs=jobs),
+        "walkforward_timing": timing(),
     }
     facts["seconds"] = round(time.perf_counter() - began)
     for name, table in tables.items():

@@ -9,7 +9,9 @@ from genfin_lib.applications.features import MEMORY, moving_volatility
 from tests.contracts.forecasters import market
 
 CONTEXTS = pytest.mark.parametrize(
-    "context", [NoContext(), OwnContext(), MarketContext(), MarketContext("series 1")], ids=repr
+    "context",
+    [NoContext(), OwnContext(), MarketContext(), MarketContext("series 1", (1, 3))],
+    ids=repr,
 )
 
 
@@ -82,6 +84,17 @@ def test_market_is_what_all_assets_share() -> None:
     spread = moving_volatility(returns.std(axis=1, ddof=0).to_frame().to_numpy(), 3)[:, 0]
     market_scale = OwnContext()(returns).scale[:, 2]
     np.testing.assert_allclose(features[:, 0, 18], np.log(spread / market_scale))
+
+
+def test_common_shock_is_one_where_all_move_as_they_are_wont() -> None:
+    returns = pd.DataFrame(np.where(np.arange(200)[:, None] % 2, [1.0, 3.0], [-1.0, -3.0]))
+    wild = returns.copy()
+    wild.iloc[-1] = [4.0, -3.0]  # squares over variances: 16 and 1
+    context = MarketContext(shocks=(1,))
+    quiet, shock = (context(frame).features[-1, 0, 19] for frame in (returns, wild))
+    assert quiet == pytest.approx(0, abs=1e-9)
+    # Half-life one: half of the weight is today's.
+    assert shock == pytest.approx(np.log(0.5 * (16 + 1) / 2 + 0.5) / 2, rel=1e-9)
 
 
 def test_one_series_is_its_own_market() -> None:
