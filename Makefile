@@ -77,7 +77,7 @@ data: $(READY)  ## Fetch candles into data/cache: make data SYMBOL=BTC/USDT TIME
 baselines: $(READY)  ## Forecast and judge every classical model over the whole protocol
 	$(BIN)/python -m genfin_lib.applications.baselines
 
-walkforward: $(READY)  ## Flows against the best classical models: chosen on 2007-2010, then the whole protocol
+walkforward: $(READY)  ## Flows against the best classical models: chosen before 2011, then the whole protocol
 	$(BIN)/python -m genfin_lib.applications.walkforward
 
 joint: $(READY)  ## Joint densities of the 20 stocks: chosen on 2007-2010, then the whole protocol
