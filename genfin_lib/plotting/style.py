@@ -30,6 +30,13 @@ COLORS = {
     "matching": "#4B0092",
     "regimes": "#CC6677",
     "Glow": "#7A0177",
+    "PPCA": "#CC8963",
+    "FA": "#1F6E8C",
+    "mixture": "#B8860B",
+    "hidden Markov": "#5B3A8C",
+    "flow": "#D81B60",
+    "no spline": "#5E3C99",
+    "flow with GJR, EVT": "#2F4B7C",
     "band": "#BBBBBB",
 }
 
