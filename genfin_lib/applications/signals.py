@@ -151,16 +151,25 @@ def portfolio_backtests(
 
     Returns:
         Backtests by name of the rule.
+
+    Raises:
+        ValueError: no series in common, or evenings missing between `start` and `end`.
     """
     by_series = {
         name: rules(part.set_index("date"), returns[name])
         for name, part in evenings.groupby("series", sort=False)
         if name in returns.columns
     }
+    if not by_series:
+        raise ValueError(f"no evenings of {list(returns.columns)}: forecast these series first")
     positions = pd.concat(by_series, axis=1) / len(by_series)  # columns (series, rule)
     simple = np.expm1(returns[list(by_series)] / 100)
     window = simple.loc[start:end].index
-    decided = positions.reindex(window).fillna(0.0)  # after the last evening nothing is decided
+    decided = positions.reindex(window)
+    decided.iloc[-1] = 0.0  # nothing earns after the last day, so nothing is decided on it
+    if decided.isna().to_numpy().any():
+        day = decided.index[decided.isna().any(axis=1)][0]
+        raise ValueError(f"no forecast on the evening of {day:%Y-%m-%d}: start later, or fill it")
     return {
         rule: backtest(
             decided.xs(rule, axis=1, level=1),

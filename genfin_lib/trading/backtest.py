@@ -95,8 +95,8 @@ def backtest(
         Returns, costs and positions of every bar from the first that could be held.
 
     Raises:
-        ValueError: other dates or assets, dates out of order, NaN, log returns of a total loss,
-            a cost outside [0, 1), a delay below 1, too few bars, or capital that is lost.
+        ValueError: other dates or assets, dates out of order, NaN, returns below -1, a cost
+            outside [0, 1), a delay below 1, too few bars, or capital that is lost.
     """
     require_years(periods_per_year)
     if delay < 1:

@@ -51,7 +51,9 @@ def probabilistic_sharpe_ratio(
     .. math:: \Phi\Bigl(\frac{(s - s^*)\sqrt{T - 1}}
         {\sqrt{1 - \gamma_3 s + \tfrac14 (\gamma_4 - 1) s^2}}\Bigr)
 
-    D. H. Bailey and M. López de Prado (2012), https://doi.org/10.21314/JOR.2012.255.
+    with the symbols of `sharpe_ratio`, :math:`s^*` the benchmark per period; for returns without
+    autocorrelation. D. H. Bailey and M. López de Prado (2012),
+    https://doi.org/10.21314/JOR.2012.255.
 
     Args:
         returns: Simple returns per period above the risk-free rate, decimals, `(T,)`.
@@ -79,10 +81,12 @@ def deflated_sharpe_ratio(
     .. math:: S^* = \hat\sigma_S \Bigl((1 - \gamma)\, \Phi^{-1}\bigl(1 - \tfrac1N\bigr)
         + \gamma\, \Phi^{-1}\bigl(1 - \tfrac{1}{N e}\bigr)\Bigr)
 
-    is about the largest Sharpe ratio to expect of :math:`N` strategies without skill
-    (:math:`\gamma` is Euler's constant); the result is the probabilistic ratio against it. All
-    trials must be listed, the failed ones too. D. H. Bailey and M. López de Prado (2014), The
-    deflated Sharpe ratio, J. Portfolio Management 40, https://doi.org/10.3905/jpm.2014.40.5.094.
+    is about the largest Sharpe ratio to expect of :math:`N` *independent* strategies without skill
+    (:math:`\gamma` is Euler's constant, :math:`\hat\sigma_S` the standard deviation of the trials'
+    ratios); the result is the probabilistic ratio against it. All trials must be listed, the failed
+    ones too; those that resemble each other are fewer than they number. D. H. Bailey and M.
+    López de Prado (2014), The deflated Sharpe ratio, J. Portfolio Management 40,
+    https://doi.org/10.3905/jpm.2014.40.5.094.
 
     Args:
         returns: Of the strategy chosen, as for `probabilistic_sharpe_ratio`.

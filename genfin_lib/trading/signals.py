@@ -140,7 +140,8 @@ def no_trade_band(positions: Table, *, band: float) -> Table:
 
     Proportional costs make small adjustments a loss: the best policy leaves a region alone, as in
     G. M. Constantinides (1986), Capital market equilibrium with transaction costs, J. Political
-    Economy 94, https://doi.org/10.1086/261410.
+    Economy 94, https://doi.org/10.1086/261410. What is kept is the *share*: trades that undo its
+    drift with prices remain, and `backtest` charges them.
 
     Args:
         positions: Wanted, in time order, `(T,)` or `(T, assets)`.

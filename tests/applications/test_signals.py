@@ -122,6 +122,47 @@ def test_portfolio_shares_the_capital_and_delays_decisions(returns, evenings):
     pd.testing.assert_series_equal(alone["VaR 1 %"].net_returns, expected.net_returns)
 
 
+def test_each_level_of_var_has_the_budget_of_its_level():
+    """Budget over VaR, each its own; EWMA as the sum of its weights; half Kelly capped."""
+    rng = np.random.default_rng(1)
+    log = pd.Series(rng.standard_t(4, 500), pd.bdate_range("2005-02-03", periods=500))
+    log = pd.concat([log[log.index < FIRST], pd.Series([-2.0, 1.0, 0.5], frame(a=[0, 0, 0]).index)])
+    var = {0.99: 0.05, 0.975: 0.04, 0.95: 0.03, 0.9: 0.02}
+    now = frame(
+        percentile=[0.5] * 3,
+        mean=[1.0, -1.0, 0.0],
+        volatility=[0.01] * 3,
+        **{f"var_{level:g}": [v] * 3 for level, v in var.items()},
+    )
+    found = rules(now, log)
+    past = np.expm1(log[log.index < FIRST] / 100)
+    for level, v in var.items():
+        position = -np.quantile(past, 1 - level) / v
+        assert position < 1.5
+        assert found[f"VaR {100 * (1 - level):g} %"].iloc[0] == pytest.approx(position)
+    assert found["half Kelly"].tolist() == [1.5, -1.5, 0.0]
+    weights = 0.94 ** np.arange(len(log))[::-1]
+    ewma = np.sqrt(np.average((log / 100) ** 2, weights=weights))
+    position = min(past.std() / ewma, 1.5)
+    assert found["volatility target, EWMA"].iloc[-1] == pytest.approx(position)
+    # The last day's return and forecast change no position decided before it.
+    later, turned = log.copy(), now.copy()
+    later.iloc[-1], turned.iloc[-1] = -9.0, 0.2
+    other = rules(turned, later)
+    pd.testing.assert_frame_equal(found.iloc[:-1], other.iloc[:-1])
+    assert (found != other).iloc[-1].any()
+
+
+def test_an_evening_without_forecast_is_no_evening_in_cash(returns, evenings):
+    shifted = returns.set_axis(returns.index + pd.DateOffset(years=-9, days=-185))
+    moved = evenings.assign(date=evenings["date"] + pd.DateOffset(years=-9, days=-185))
+    start, gap = moved["date"].min(), moved["date"].unique()[5]
+    with pytest.raises(ValueError, match=f"no forecast on the evening of {gap:%Y-%m-%d}"):
+        portfolio_backtests(moved[moved["date"] != gap], shifted, start=str(start.date()))
+    with pytest.raises(ValueError, match="no evenings of"):
+        portfolio_backtests(moved, shifted.rename(columns=str.upper), start=str(start.date()))
+
+
 @pytest.mark.slow
 def test_recorded_evenings_are_those_of_today():
     """The first stretch of the record, from scratch: one fit, ten evenings."""
