@@ -11,8 +11,9 @@ def tick_rule(prices: ArrayLike) -> np.ndarray:
 
     .. math:: s_i = \operatorname{sign}(p_i - p_j), \qquad j = \max\{k < i : p_k \ne p_i\}
 
-    Needs no quotes, and errs after every unchanged price that follows a reversal. C. M. C. Lee and
-    M. J. Ready (1991), Inferring trade direction from intraday data, J. Finance 46,
+    Needs no quotes, and errs where these moved between two trades: bought at an ask that fell below
+    the last price, a trade passes for a sale. C. M. C. Lee and M. J. Ready (1991), Inferring trade
+    direction from intraday data, J. Finance 46,
     https://doi.org/10.1111/j.1540-6261.1991.tb02683.x. Chapter: Order flow.
 
     Args:
