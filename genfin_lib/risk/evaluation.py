@@ -72,7 +72,7 @@ def backtest_forecasts(
 
     Returns:
         One row for each model, level and series, p-values in columns. A test that cannot be
-        done for want of violations is NaN.
+        done for want of violations is NaN; so is ``pit`` where a model gives VaR and ES alone.
 
     Raises:
         ValueError: as for `score_forecasts`; fewer than 200 draws; too few days for a test.
@@ -142,7 +142,7 @@ def _p_values(part: pd.DataFrame, level: float, draws: int, seed: list[int]) -> 
             if (x < -var).sum() >= LEAST_VIOLATIONS
             else np.nan
         ),
-        "pit": lambda: pit_uniformity(pit).p_value,
+        "pit": lambda: np.nan if np.isnan(pit).all() else pit_uniformity(pit).p_value,
     }
     return {name: test() for name, test in tests.items()}
 

@@ -196,3 +196,11 @@ def test_tables_that_are_none_are_refused() -> None:
         backtest_forecasts(pd.concat([forecasts, forecasts]))
     with pytest.raises(ValueError, match="empty"):
         score_forecasts(forecasts[:0])
+
+
+def test_model_of_var_and_es_alone_has_no_test_of_its_pit() -> None:
+    forecasts = table(400, 1)
+    full = backtest_forecasts(forecasts, draws=200)
+    bare = backtest_forecasts(forecasts.assign(pit=np.nan, log_score=np.nan), draws=200)
+    assert bare["pit"].isna().all()
+    pd.testing.assert_frame_equal(bare.drop(columns="pit"), full.drop(columns="pit"))
