@@ -34,8 +34,11 @@ class Marginals(Protocol):
         """Laws of the last ``days`` rows, each given the rows before it."""
 
 
-class _Volatile(VolatilityFilter, Protocol):
-    def forecast(self, history: pd.DataFrame) -> LocationScale: ...
+class FilteringForecaster(VolatilityFilter, Protocol):
+    """A forecaster that is a volatility filter with a law of innovations: ``Garch``, ``Ewma``."""
+
+    def forecast(self, history: pd.DataFrame) -> LocationScale:
+        """Law of the row that follows ``history``."""
 
 
 class FilteredMarginals:
@@ -49,7 +52,7 @@ class FilteredMarginals:
         volatility: A forecaster that filters volatility and has a law of innovations.
     """
 
-    def __init__(self, volatility: _Volatile) -> None:
+    def __init__(self, volatility: FilteringForecaster) -> None:
         self.volatility = volatility
 
     def fit(self, history: pd.DataFrame) -> Self:

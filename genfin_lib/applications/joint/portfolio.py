@@ -65,7 +65,7 @@ class PortfolioRisk(NamedTuple):
 
     @property
     def diversification(self) -> float:
-        """Share of the risk that diversification takes away: one minus VaR over ``alone``."""
+        """The share of risk that diversification takes away, one minus VaR over ``alone``."""
         return 1 - self.together.var / self.alone
 
 
