@@ -53,7 +53,8 @@ class AveragedLaw:
         before = np.full_like(at, np.nan)
         for _ in range(self.STEPS):
             share = np.divide(below, below - above, out=np.full_like(at, 0.5), where=above > below)
-            middle = low + (high - low) * share
+            # Farther out than doubles reach, both ends lie on one side: stay at the nearer one.
+            middle = low + (high - low) * np.clip(share, 0.0, 1.0)
             miss = self.quantile(expit(middle)) - at
             if np.abs(miss).max() <= 1e-10 * np.abs(at).max():
                 break
