@@ -35,7 +35,13 @@ from genfin_lib.applications.protocol import (
 from genfin_lib.applications.recalibration import Recalibrated
 from genfin_lib.applications.results import FOLDER, ROOT, write_results
 from genfin_lib.applications.timing import timing_table
-from genfin_lib.risk import Forecaster, diebold_mariano, score_forecasts, walk_forward
+from genfin_lib.risk import (
+    Forecaster,
+    diebold_mariano,
+    model_confidence_set,
+    score_forecasts,
+    walk_forward,
+)
 
 KEPT = ROOT / "data" / "cache" / "walkforward"  # delete it to start anew
 FLOWS = KEPT / "flows"
@@ -78,15 +84,12 @@ DESIGNS: dict[str, Callable[[], Forecaster]] = {
         *((chosen(seed=seed), None) for seed in SEEDS), BASELINES[REFERENCE]
     ),
 }
-# Equal means of VaR and of ES: nothing in them is chosen.
+# Equal means of VaR and of ES: no weight in them is fitted.
 COMBINATIONS = {
     "three flows": [f"flow, seed {seed}" for seed in SEEDS],
     "flow with GJR, EVT": ["flow, seed 0", "GJR, EVT"],
-    "three flows with GJR, EVT": [*(f"flow, seed {seed}" for seed in SEEDS), "GJR, EVT"],
-    "three flows with GJR, EVT, 25 days": [
-        *(f"flow, seed {seed}" for seed in SEEDS),
-        "GJR, EVT, 25 days",
-    ],
+    "half flows, half GJR, EVT": ["three flows", "GJR, EVT, 25 days"],
+    "three flows with GJR, EVT": [*(f"flow, seed {seed}" for seed in SEEDS), "GJR, EVT, 25 days"],
 }
 
 
@@ -154,8 +157,9 @@ def all_forecasts(*, n_jobs: int | None = None) -> pd.DataFrame:
             job = partial(run, model, title, window=window, every=every)
             tables.append(_kept(title, job))
     together = pd.concat(tables, ignore_index=True)
-    combined = [averaged(together, parts, name) for name, parts in COMBINATIONS.items()]
-    return pd.concat([together, *combined], ignore_index=True)
+    for name, parts in COMBINATIONS.items():
+        together = pd.concat([together, averaged(together, parts, name)], ignore_index=True)
+    return together
 
 
 def stretch_table(forecasts: pd.DataFrame) -> pd.DataFrame:
@@ -202,7 +206,8 @@ def panel(forecasts: pd.DataFrame, *, draws: int = 2000) -> pd.DataFrame:
     """`losses_table` with means over seeds as models of their own, and every rival as reference.
 
     Columns ``fz0_dm`` and ``nll_dm`` compare with GJR skew-t refitted often; ``fz0_dm_fhs`` and
-    ``fz0_dm_evt`` with the other two rivals. The confidence set is of all models.
+    ``fz0_dm_evt`` with the other two rivals. The confidence set, ``mcs_p``, is that of every
+    classical model and one combination: among many near copies of one flow it would be of copies.
     """
     scored = score_forecasts(forecasts)
     losses = ["hit", "pinball", "fz0", "nll"]
@@ -212,6 +217,12 @@ def panel(forecasts: pd.DataFrame, *, draws: int = 2000) -> pd.DataFrame:
         scored = pd.concat([scored, mean.assign(model=f"{name}, mean of seeds")])
     table = losses_table(scored, reference=f"{RIVALS[0]}, {FREQUENT} days", draws=draws)
     daily = scored.pivot_table("fz0", ["level", "date"], "model")
+    often = [f"{rival}, {FREQUENT} days" for rival in RIVALS]
+    compared = [m for m in (*BASELINES, *often, "three flows with GJR, EVT") if m in daily]
+    for level, losses_of_day in daily.groupby(level="level"):
+        found = model_confidence_set(losses_of_day.droplevel("level")[compared], draws=draws)
+        rows = table["level"] == level
+        table.loc[rows, "mcs_p"] = table.loc[rows, "model"].map(found.p_values)
     for rival, short in zip(RIVALS[1:], ("fhs", "evt"), strict=True):
         against = f"{rival}, {FREQUENT} days"
         table[f"fz0_dm_{short}"] = [
