@@ -19,7 +19,7 @@ class ReturnFlow(Flow):
     The affine map moves and scales the law of a standardised return :math:`y`, the spline
     :math:`g` bends it, the base has its tails. There are few large losses to learn a bend from:
     the training loss adds :math:`\lambda\, \mathrm{E}\, \|\theta(c)\|^2`, which draws the spline
-    towards the identity, :math:`\theta = 0`. :meth:`log_prob` is free of it. The degrees of
+    towards the identity, :math:`\theta = 0`. ``log_prob`` is free of it. The degrees of
     freedom start at six, near what daily returns have once volatility is taken out. Splines:
     Durkan et al. (2019), https://arxiv.org/abs/1906.04032. Chapter: risk forecasts.
 
