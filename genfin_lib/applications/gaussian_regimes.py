@@ -25,7 +25,7 @@ class GaussianRegimes:
     With equal rows in :math:`P` today's state says nothing of tomorrow's: a **Gaussian mixture**.
     With unequal ones it is a **hidden Markov model**. So both have one filter, one likelihood and
     one forecast, and what memory is worth can be read off. J. D. Hamilton (1989),
-    https://doi.org/10.2307/1912559. Chapter: Regimes by mixtures and chains.
+    https://doi.org/10.2307/1912559. Chapter: Mixtures and hidden Markov chains.
 
     Attributes:
         means: :math:`\mu`, in units of the data, `(K, D)`.
@@ -88,8 +88,8 @@ class GaussianRegimes:
                 precisions_init=np.linalg.inv(covariances),
                 weights_init=np.full(regimes, 1 / regimes),
                 reg_covar=0.0,
-                tol=1e-7,
-                max_iter=2000,
+                tol=1e-8,  # EM of overlapping components is slow
+                max_iter=3000,
                 random_state=0,
             ).fit(z)
             chain = np.tile(model.weights_, (regimes, 1))
