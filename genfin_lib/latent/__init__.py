@@ -1,10 +1,23 @@
 """Latent variable models: what is seen is explained by a few variables that are not.
 
-Models of this part are densities, with ``log_prob(x)`` and ``sample(n)``, that also say what they
-infer: ``posterior(x)`` or ``responsibilities(x)``, and ``reconstruct(x)``.
+Linear models have an exact density: ``log_prob(x)`` and ``sample(n)``, ``posterior(x)`` or
+``responsibilities(x)``, and ``reconstruct(x)``. Deep ones have bounds on it, and keep the contract
+of :class:`LatentVariableModel`.
 """
 
 from genfin_lib.latent.factor import FactorAnalysis, ProbabilisticPCA
+from genfin_lib.latent.heads import BernoulliHead, ConstantScaleHead, NormalHead, StudentTHead
+from genfin_lib.latent.latent import Elbo, LatentVariableModel
 from genfin_lib.latent.mixture import MixtureOfPPCA
 
-__all__ = ["FactorAnalysis", "MixtureOfPPCA", "ProbabilisticPCA"]
+__all__ = [
+    "BernoulliHead",
+    "ConstantScaleHead",
+    "Elbo",
+    "FactorAnalysis",
+    "LatentVariableModel",
+    "MixtureOfPPCA",
+    "NormalHead",
+    "ProbabilisticPCA",
+    "StudentTHead",
+]
