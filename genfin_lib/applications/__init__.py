@@ -1,7 +1,14 @@
 """Where models meet markets: long runs, their protocol and their results."""
 
 from genfin_lib.applications.combination import AveragedLaw, QuantileAverage
-from genfin_lib.applications.features import MarketContext, NoContext, OwnContext
+from genfin_lib.applications.features import (
+    Context,
+    ContextMap,
+    MarketContext,
+    NoContext,
+    OwnContext,
+    moving_volatility,
+)
 from genfin_lib.applications.flow_forecaster import FlowForecaster, FlowLaw
 from genfin_lib.applications.gaussian_regimes import (
     GaussianRegimes,
@@ -10,12 +17,19 @@ from genfin_lib.applications.gaussian_regimes import (
 )
 from genfin_lib.applications.pipeline import Decision, RiskPipeline
 from genfin_lib.applications.protocol import panel_table, protocol_returns, series_table
-from genfin_lib.applications.recalibration import Recalibrated, RecalibratedLaw
+from genfin_lib.applications.recalibration import (
+    Recalibrated,
+    RecalibratedLaw,
+    Reviewing,
+    beta_shapes,
+)
 from genfin_lib.applications.regimes import HiddenMarkovFlow, RegimePath
 from genfin_lib.applications.results import read_record, read_results, write_results
 
 __all__ = [
     "AveragedLaw",
+    "Context",
+    "ContextMap",
     "Decision",
     "FlowForecaster",
     "FlowLaw",
@@ -29,7 +43,10 @@ __all__ = [
     "RecalibratedLaw",
     "RegimePath",
     "RegimeWalk",
+    "Reviewing",
     "RiskPipeline",
+    "beta_shapes",
+    "moving_volatility",
     "panel_table",
     "protocol_returns",
     "read_record",

@@ -2,7 +2,7 @@
 
 from genfin_lib.data.exchange.book import fetch_order_book, fetch_trades
 from genfin_lib.data.exchange.client import Exchange, ExchangeUnavailable, Retry, opened
-from genfin_lib.data.exchange.faults import FAULTS, REFUSALS, Fault, at_random, each_once
+from genfin_lib.data.exchange.faults import FAULTS, REFUSALS, Fault, at_random, each_once, send
 from genfin_lib.data.exchange.fetch import fetch_funding_rates, fetch_ohlcv, fetch_open_interest
 from genfin_lib.data.exchange.replay import BybitReplay
 from genfin_lib.data.exchange.store import Store
@@ -24,4 +24,5 @@ __all__ = [
     "fetch_order_book",
     "fetch_trades",
     "opened",
+    "send",
 ]
