@@ -10,6 +10,9 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
+# A worker for each core; a file stays with one worker, as a notebook's cells must.
+PARALLEL := --numprocesses auto --dist loadfile
+
 # Named after the lock, so that a second run does nothing and a changed lock reinstalls.
 READY := .venv/ready-$(shell cksum < requirements.txt | tr " " "-")
 BENCH_LOCK := tests/benchmarks/requirements.txt
@@ -32,12 +35,12 @@ test: $(READY)  ## Lint, types, unit tests, every notebook against its stored ou
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy genfin_lib
-	$(BIN)/pytest tests --ignore tests/site
-	$(BIN)/pytest chapters --nbval-lax --nbval-cell-timeout 300
+	$(BIN)/pytest tests --ignore tests/site $(PARALLEL)
+	$(BIN)/pytest chapters --nbval-lax --nbval-cell-timeout 300 $(PARALLEL)
 	$(MAKE) book
 
 site-test: $(BUILT)  ## The built site in headless Chromium
-	$(BIN)/pytest tests/site
+	$(BIN)/pytest tests/site $(PARALLEL)
 
 lab: $(READY)  ## Open JupyterLab
 	$(BIN)/jupyter lab
