@@ -10,8 +10,9 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-# A worker for each core; a file stays with one worker, as a notebook's cells must.
-PARALLEL := --numprocesses auto --dist loadfile
+# A worker for each core. A file stays with one of them, as the cells of a notebook must; of the
+# site's tests, those of one page, which is loaded once.
+PARALLEL := --numprocesses auto --dist
 
 # Named after the lock, so that a second run does nothing and a changed lock reinstalls.
 READY := .venv/ready-$(shell cksum < requirements.txt | tr " " "-")
@@ -35,12 +36,12 @@ test: $(READY)  ## Lint, types, unit tests, every notebook against its stored ou
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy genfin_lib
-	$(BIN)/pytest tests --ignore tests/site $(PARALLEL)
-	$(BIN)/pytest chapters --nbval-lax --nbval-cell-timeout 300 $(PARALLEL)
+	$(BIN)/pytest tests --ignore tests/site $(PARALLEL) loadfile
+	$(BIN)/pytest chapters --nbval-lax --nbval-cell-timeout 300 $(PARALLEL) loadfile
 	$(MAKE) book
 
 site-test: $(BUILT)  ## The built site in headless Chromium
-	$(BIN)/pytest tests/site $(PARALLEL)
+	$(BIN)/pytest tests/site $(PARALLEL) loadgroup
 
 lab: $(READY)  ## Open JupyterLab
 	$(BIN)/jupyter lab
