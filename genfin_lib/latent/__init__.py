@@ -9,8 +9,10 @@ from genfin_lib.latent.factor import FactorAnalysis, ProbabilisticPCA
 from genfin_lib.latent.heads import BernoulliHead, ConstantScaleHead, NormalHead, StudentTHead
 from genfin_lib.latent.latent import Elbo, LatentVariableModel
 from genfin_lib.latent.mixture import MixtureOfPPCA
+from genfin_lib.latent.vae import VAE
 
 __all__ = [
+    "VAE",
     "BernoulliHead",
     "ConstantScaleHead",
     "Elbo",

@@ -56,18 +56,25 @@ class LatentVariableModel(nn.Module, ABC):
         warm_up: Share of training over which the weight of the KL rises from zero to one. At full
             weight from the first step, latents that do not pay at once die and stay dead.
             S. R. Bowman et al. (2016), https://arxiv.org/abs/1511.06349.
+        free_nats: KL that a column of the KL terms has for nothing in training, on average over
+            the batch: :math:`\sum_g \max(\lambda, \mathrm{KL}_g)`. It takes away the pressure below
+            :math:`\lambda`; it promises no nats. D. P. Kingma et al. (2016),
+            https://arxiv.org/abs/1606.04934.
 
     Raises:
-        ValueError: If ``warm_up`` is outside [0, 1].
+        ValueError: If ``warm_up`` is outside [0, 1] or ``free_nats`` below zero.
     """
 
-    def __init__(self, *, warm_up: float = 0.3) -> None:
+    def __init__(self, *, warm_up: float = 0.3, free_nats: float = 0.0) -> None:
         super().__init__()
         if not 0 <= warm_up <= 1:
             raise ValueError(
                 f"warm_up is a share of training and must lie in [0, 1], got {warm_up}"
             )
+        if not 0 <= free_nats < math.inf:
+            raise ValueError(f"free_nats must be 0 or more, got {free_nats}")
         self.warm_up = warm_up
+        self.free_nats = free_nats
 
     @abstractmethod
     def elbo(self, x: Any) -> Elbo:
@@ -115,11 +122,14 @@ class LatentVariableModel(nn.Module, ABC):
     def loss(self, x: Any, *, progress: float = 1.0) -> Tensor:
         r"""Mean of :math:`-\log p(x \mid z) + \beta\, \mathrm{KL}`, a scalar.
 
-        :math:`\beta` rises to one over the warm-up; at the end of training, and in validation,
-        the loss is the negative ELBO.
+        :math:`\beta` rises to one over the warm-up, and free nats are given in training only; in
+        validation the loss is the negative ELBO.
         """
         terms = self.elbo(x)
-        return self.kl_weight(progress) * terms.kl.sum(dim=-1).mean() - terms.log_likelihood.mean()
+        kl = terms.kl.mean(dim=0)
+        if self.training and self.free_nats:
+            kl = kl.clamp(min=self.free_nats)
+        return self.kl_weight(progress) * kl.sum() - terms.log_likelihood.mean()
 
 
 def _repeated(x: Any, copies: int) -> Any:
