@@ -220,7 +220,7 @@ class Flow(nn.Module):
         if not hasattr(self.base, name):
             raise ValueError(
                 f"the base {type(self.base).__name__} has no {name}; use StandardNormal, "
-                "StudentT or TwoSidedT"
+                "StudentT, TwoSidedT or GaussianMixture"
             )
         function: Callable[[Tensor], Tensor] = getattr(self.base, name)
         return function
