@@ -116,7 +116,10 @@ def test_another_prior_gives_another_law(law: ProbabilisticPCA) -> None:
     ).logsumexp(0) - math.log(2)
     found = model.log_prob(x, draws=20_000, seed=0)
     torch.testing.assert_close(found, exact, atol=0.05, rtol=0)
-    assert model.elbo(x).kl.shape == (5, 1)
+    terms = model.elbo(x.repeat(4000, 1))
+    assert terms.kl.shape == (20_000, 1)
+    weights = model.log_weights(x.repeat(4000, 1)).view(-1, 5).mean(0)
+    torch.testing.assert_close(terms.bound.view(-1, 5).mean(0), weights, atol=0.05, rtol=0)
 
 
 def test_samples_carry_the_noise_of_the_decoder(law: ProbabilisticPCA) -> None:
