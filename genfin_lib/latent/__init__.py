@@ -7,6 +7,7 @@ of :class:`LatentVariableModel`.
 
 from genfin_lib.latent.factor import FactorAnalysis, ProbabilisticPCA
 from genfin_lib.latent.heads import BernoulliHead, ConstantScaleHead, NormalHead, StudentTHead
+from genfin_lib.latent.hierarchical import HierarchicalVAE, LadderLevel, LadderVAE, ResidualLevel
 from genfin_lib.latent.latent import Elbo, LatentVariableModel
 from genfin_lib.latent.mixture import MixtureOfPPCA
 from genfin_lib.latent.vae import VAE
@@ -17,9 +18,13 @@ __all__ = [
     "ConstantScaleHead",
     "Elbo",
     "FactorAnalysis",
+    "HierarchicalVAE",
+    "LadderLevel",
+    "LadderVAE",
     "LatentVariableModel",
     "MixtureOfPPCA",
     "NormalHead",
     "ProbabilisticPCA",
+    "ResidualLevel",
     "StudentTHead",
 ]
