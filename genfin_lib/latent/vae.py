@@ -120,6 +120,22 @@ class VAE(LatentVariableModel):
         r""":math:`p(x \mid z)` of each row of latents ``(N, M)``, feature by feature."""
         return cast(Distribution, self.head(self.decoder(z)))
 
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        r""":math:`\log p(x \mid z)` of each row, ``(N,)``.
+
+        To be overridden where the decoder sees more than the latents, such as earlier features.
+        """
+        return self.likelihood(z).log_prob(x).flatten(1).sum(dim=1)
+
+    def propose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        r"""One draw from :math:`q(z \mid x)`, flow and all, ``(N, M)``; its log-density, ``(N,)``.
+
+        Raises:
+            ValueError: If ``x`` has another shape or type, or holds NaN or inf.
+        """
+        _, z, log_q = self._draw(x)
+        return z, log_q
+
     def elbo(self, x: Tensor) -> Elbo:
         """Both terms from one draw: KL by latent ``(N, M)`` if a formula, else its draw ``(N, 1)``.
 
@@ -132,7 +148,7 @@ class VAE(LatentVariableModel):
             kl = kl_divergence(q.base_dist, prior.base_dist)
         else:
             kl = (log_q - prior.log_prob(z))[:, None]
-        return Elbo(self._log_likelihood(x, z), kl)
+        return Elbo(self.log_likelihood(x, z), kl)
 
     def log_weights(self, x: Tensor) -> Tensor:
         r"""One draw of :math:`\log p(x \mid z) + \log p(z) - \log q(z \mid x)`, ``(N,)``.
@@ -140,8 +156,8 @@ class VAE(LatentVariableModel):
         Raises:
             ValueError: If ``x`` has another shape or type, or holds NaN or inf.
         """
-        _, z, log_q = self._draw(x)
-        return self._log_likelihood(x, z) + self.prior().log_prob(z) - log_q
+        z, log_q = self.propose(x)
+        return self.log_likelihood(x, z) + self.prior().log_prob(z) - log_q
 
     @torch.no_grad()
     def sample(self, n: int, *, seed: int | None = None) -> Tensor:
@@ -178,9 +194,6 @@ class VAE(LatentVariableModel):
             z, log_abs_det = self.flow.inverse(z, context)
             log_q = log_q - log_abs_det
         return q, z, log_q
-
-    def _log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        return self.likelihood(z).log_prob(x).flatten(1).sum(dim=1)
 
     def _check(self, x: Tensor) -> None:
         if x.ndim != len(self.shape) + 1 or x.shape[1:] != self.shape:

@@ -91,8 +91,12 @@ def test_a_flow_posterior_leaves_the_evidence_unbiased(law: ProbabilisticPCA, co
     model = perturbed(linear(law, flow=flow), 0.1)
     model.encoder[0].bias.data[M : 2 * M] += 1.5  # type: ignore[index, union-attr]
     x = law.sample(3, seed=1)
-    q, z, log_q = model._draw(x)
-    assert (log_q - q.log_prob(z)).std() > 0.1  # wide, and the flow moves
+    with fixed_seed(0):
+        z, log_q = model.propose(x)
+    with fixed_seed(0):
+        start = model.posterior(x).rsample()
+    assert (z - start).abs().max() > 0.1  # wide, and the flow moves
+    assert (log_q - model.posterior(x).log_prob(start)).std() > 0.1
     found = model.log_prob(x, draws=20_000, seed=0)
     torch.testing.assert_close(found, law.log_prob(x), atol=0.05, rtol=0)
     assert model.reconstruct(x).shape == x.shape
