@@ -96,7 +96,7 @@ def test_a_flow_posterior_leaves_the_evidence_unbiased(law: ProbabilisticPCA, co
     with fixed_seed(0):
         start = model.posterior(x).rsample()
     assert (z - start).abs().max() > 0.1  # wide, and the flow moves
-    assert (log_q - model.posterior(x).log_prob(start)).std() > 0.1
+    assert (log_q - model.posterior(x).log_prob(start)).abs().max() > 0.05
     found = model.log_prob(x, draws=20_000, seed=0)
     torch.testing.assert_close(found, law.log_prob(x), atol=0.05, rtol=0)
     assert model.reconstruct(x).shape == x.shape
