@@ -4,6 +4,7 @@ The usual path is `load` -> `log_returns` -> `chronological_split` -> `Standardi
 fitted on the training part -> `windows` or `volatility_context` -> `to_tensor`.
 """
 
+from genfin_lib.data.bars import BarCoordinates
 from genfin_lib.data.context import volatility_context
 from genfin_lib.data.exchange import (
     fetch_funding_rates,
@@ -46,6 +47,7 @@ from genfin_lib.data.toys import HalfMoons
 from genfin_lib.data.trade_signs import lee_ready, quote_rule, quotes_before, tick_rule
 
 __all__ = [
+    "BarCoordinates",
     "FactorSample",
     "GarchSample",
     "HalfMoons",

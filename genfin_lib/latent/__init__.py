@@ -5,11 +5,13 @@ Linear models have an exact density: ``log_prob(x)`` and ``sample(n)``, ``poster
 of :class:`LatentVariableModel`.
 """
 
+from genfin_lib.latent.aggregate import fit_prior
 from genfin_lib.latent.factor import FactorAnalysis, ProbabilisticPCA
 from genfin_lib.latent.heads import BernoulliHead, ConstantScaleHead, NormalHead, StudentTHead
 from genfin_lib.latent.hierarchical import HierarchicalVAE, LadderLevel, LadderVAE, ResidualLevel
 from genfin_lib.latent.latent import Elbo, LatentVariableModel
 from genfin_lib.latent.mixture import MixtureOfPPCA
+from genfin_lib.latent.timevae import InterpretableTimeVAE, TimeVAE
 from genfin_lib.latent.vae import VAE
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "Elbo",
     "FactorAnalysis",
     "HierarchicalVAE",
+    "InterpretableTimeVAE",
     "LadderLevel",
     "LadderVAE",
     "LatentVariableModel",
@@ -27,4 +30,6 @@ __all__ = [
     "ProbabilisticPCA",
     "ResidualLevel",
     "StudentTHead",
+    "TimeVAE",
+    "fit_prior",
 ]
