@@ -37,7 +37,7 @@ class RiskPipeline:
     r"""Everything between a fetch and a position, the same line of stages for one market or many.
 
     .. math:: s_t = 1\{P_t(r_{t+1} \le -d) \le q\}, \qquad
-        w_t = \frac{s_t}{S} \min\Bigl(\frac{b}{1 - e^{-\mathrm{VaR}_t}},\ \text{cap}\Bigr)
+        w_t = \frac{s_t}{S} \min\Bigl(\frac{B}{1 - e^{-\mathrm{VaR}_t}},\ \text{cap}\Bigr)
 
     Long or aside, and no opinion on direction: the law of the next candle says how much can be
     held, and when its tail is too heavy to hold anything. VaR and ES are those of a log return; a
@@ -51,7 +51,7 @@ class RiskPipeline:
         level: Of VaR and ES.
         drop: :math:`d`, the fall whose probability is watched, log return, decimal.
         limit: :math:`q`, the largest probability at which a position is held.
-        budget: :math:`b`, the share of capital that one candle may cost at `level`.
+        budget: :math:`B`, the share of capital that one candle may cost at `level`.
         cap: Largest position in one market before it is divided by their number :math:`S`.
 
     Raises:
