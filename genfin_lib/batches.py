@@ -20,6 +20,7 @@ class Model(Protocol):
         """Mean loss of a batch, a scalar."""
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> object: ...
     def train(self, mode: bool = True) -> object: ...
@@ -33,6 +34,30 @@ def _tensors(data: Batch) -> tuple[Tensor, ...]:
 def device_of(model: Model) -> torch.device:
     """Where the model's parameters are."""
     return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+def groups(model: Model, factors: Mapping[str, float], rate: float) -> list[dict[str, Any]]:
+    """Parameters for an optimiser, by factor of the learning rate; those of factor one first.
+
+    Args:
+        model: Whose parameters.
+        factors: By beginning of the parameter's name; the first that fits counts.
+        rate: Learning rate.
+
+    Raises:
+        ValueError: If a factor is not positive, or no parameter's name begins as said.
+    """
+    found: dict[str, list[nn.Parameter]] = {start: [] for start in ("", *factors)}
+    for name, parameter in model.named_parameters():
+        found[next((start for start in factors if name.startswith(start)), "")].append(parameter)
+    for start, factor in factors.items():
+        if not (factor > 0 and found[start]):
+            raise ValueError(
+                f"rates[{start!r}] = {factor}: a positive factor is needed, and parameters whose "
+                "names begin so"
+            )
+    by_factor = ((factors.get(start, 1.0), parameters) for start, parameters in found.items())
+    return [{"params": part, "factor": f, "lr": f * rate} for f, part in by_factor]
 
 
 def row_count(data: Batch) -> int:

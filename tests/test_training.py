@@ -174,6 +174,32 @@ def test_cosine_rate_falls_to_nearly_zero() -> None:
     assert rates == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("cosine", [True, False])
+def test_a_slower_part_moves_by_its_factor(cosine: bool) -> None:
+    """First step of Adam: the learning rate, whatever the gradient; scaling that does nothing."""
+
+    class Parts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.top = nn.Linear(2, 1, bias=False)
+            self.rest = nn.Linear(2, 1, bias=False)
+
+        def loss(self, batch: Tensor, *, progress: float) -> Tensor:
+            return (1e-3 * self.top(batch) + self.rest(batch)).sum()
+
+    torch.manual_seed(0)
+    model = Parts()
+    before = [p.detach().clone() for p in model.parameters()]
+    run = {"seed": 0, "epochs": 1, "learning_rate": 0.1, "cosine": cosine, "clip_norm": 1e9}
+    fit(model, torch.ones(4, 2), **run, rates={"top.": 0.3})
+    steps = [(p - b).abs() for p, b in zip(model.parameters(), before, strict=True)]
+    torch.testing.assert_close(steps[0], torch.full((1, 2), 0.03), atol=1e-5, rtol=0)
+    torch.testing.assert_close(steps[1], torch.full((1, 2), 0.10), atol=1e-5, rtol=0)
+    for rates in ({"bottom": 0.3}, {"top": 0.0}):
+        with pytest.raises(ValueError, match="rates"):
+            fit(model, torch.ones(4, 2), **run, rates=rates)
+
+
 def test_without_validation_the_last_weights_are_kept() -> None:
     model = Overshoots()
     history = fit(model, torch.zeros(1, 1), seed=0, epochs=25, learning_rate=0.1)
