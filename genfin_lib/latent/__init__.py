@@ -9,8 +9,11 @@ from genfin_lib.latent.aggregate import fit_prior
 from genfin_lib.latent.factor import FactorAnalysis, ProbabilisticPCA
 from genfin_lib.latent.heads import BernoulliHead, ConstantScaleHead, NormalHead, StudentTHead
 from genfin_lib.latent.hierarchical import HierarchicalVAE, LadderLevel, LadderVAE, ResidualLevel
+from genfin_lib.latent.kalman import StateSpace
 from genfin_lib.latent.latent import Elbo, LatentVariableModel
 from genfin_lib.latent.mixture import MixtureOfPPCA
+from genfin_lib.latent.recurrent import RecurrentVAE, TransformerVAE
+from genfin_lib.latent.state_space import DynamicLinearModel, Seasonal
 from genfin_lib.latent.timevae import InterpretableTimeVAE, TimeVAE
 from genfin_lib.latent.vae import VAE
 
@@ -18,6 +21,7 @@ __all__ = [
     "VAE",
     "BernoulliHead",
     "ConstantScaleHead",
+    "DynamicLinearModel",
     "Elbo",
     "FactorAnalysis",
     "HierarchicalVAE",
@@ -28,8 +32,12 @@ __all__ = [
     "MixtureOfPPCA",
     "NormalHead",
     "ProbabilisticPCA",
+    "RecurrentVAE",
     "ResidualLevel",
+    "Seasonal",
+    "StateSpace",
     "StudentTHead",
     "TimeVAE",
+    "TransformerVAE",
     "fit_prior",
 ]
