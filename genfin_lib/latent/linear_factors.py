@@ -176,7 +176,16 @@ class SlowDecoder(LinearDecoder):
         self.bend = MLP(own, 2, hidden=(width,), zero_init=True)
 
     def terms(self, state: Tensor | None, day: Panel) -> LinearTerms:
-        """The parts of the law; the state is not read."""
+        """The parts of the law; the state is not read.
+
+        Raises:
+            ValueError: If the panel's slow loadings are of another number of factors.
+        """
+        if day.loadings.shape[-2:] != self.static.shape:
+            raise ValueError(
+                f"slow loadings of shape {tuple(day.loadings.shape[-2:])} a day: "
+                f"{tuple(self.static.shape)}, series and factors, are needed; see Panel.of"
+            )
         moves = self.linear(day.own) + self.bend(day.own)
         size, own = (2 * torch.tanh(moves / 2)).unbind(-1)
         rest = (1 - day.loadings.square().sum(-1)).clamp(min=LEAST_OWN)

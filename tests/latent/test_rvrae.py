@@ -317,5 +317,7 @@ def test_wrong_input_is_refused() -> None:
         plain().filter(Panel.of(x[..., :-1].double()))
     with pytest.raises(ValueError, match="linear in the factors"):
         RVRAE(D, M, encoder=GaussianPosterior())
+    with pytest.raises(ValueError, match="slow loadings of shape"):
+        slow().filter(panel())
     assert isinstance(RVRAE(D, M).encoder, NetworkEncoder)
     assert isinstance(RVRAE(D, M).prior, DynamicPrior)
