@@ -36,19 +36,24 @@ def beta_shapes(u: np.ndarray, *, prior: float) -> tuple[np.ndarray, np.ndarray]
     inside = np.clip(u, 1e-12, 1 - 1e-12)
     total = len(u) + prior
     # A uniform variable has E log v = -1.
-    targets = (np.stack([np.log(inside), np.log1p(-inside)]).sum(axis=1) - prior) / total
-    shapes = np.ones_like(targets)
+    means = (np.stack([np.log(inside), np.log1p(-inside)]).sum(axis=1) - prior) / total
+    a, b = beta_from_means(means)
+    return a, b
+
+
+def beta_from_means(means: np.ndarray) -> np.ndarray:
+    """Shapes of the beta laws with the given means of log u and log(1 - u), ``(2, ...)`` each."""
+    shapes = np.ones_like(means)
     for _ in range(50):
         both = shapes.sum(axis=0)
-        gradient = targets - special.digamma(shapes) + special.digamma(both)
+        gradient = means - special.digamma(shapes) + special.digamma(both)
         own, joint = special.polygamma(1, shapes), special.polygamma(1, both)
         determinant = own[0] * own[1] - joint * own.sum(axis=0)
         step = (own[::-1] * gradient - joint * (gradient - gradient[::-1])) / determinant
         shapes = np.clip(shapes + step, shapes / 2, shapes * 2)
         if np.abs(step).max() < 1e-10:
             break
-    a, b = np.clip(shapes, LEAST, MOST)
-    return a, b
+    return np.clip(shapes, LEAST, MOST)
 
 
 class RecalibratedLaw:
