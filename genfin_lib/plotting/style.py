@@ -33,6 +33,8 @@ COLORS = {
     "PPCA": "#CC8963",
     "FA": "#1F6E8C",
     "mixture": "#B8860B",
+    "state space": "#2A7F62",
+    "recurrent": "#6A3D9A",
     "hidden Markov": "#5B3A8C",
     "flow": "#D81B60",
     "no spline": "#5E3C99",
