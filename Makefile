@@ -24,7 +24,7 @@ SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _
 	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test site-test lab notebook data latency baselines walkforward signals bench joint studies comparison clean
+.PHONY: help book test site-test lab notebook data latency baselines walkforward signals bench joint studies comparison hierarchy clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -90,6 +90,9 @@ joint: $(READY)  ## Joint densities of the 20 stocks: chosen on 2007-2010, then 
 
 studies: $(READY)  ## Learning online, and what synthetic data add
 	$(BIN)/python -m genfin_lib.applications.joint.studies
+
+hierarchy: $(READY)  ## Flat against hierarchical VAEs, on simulated and real windows (10 minutes)
+	$(BIN)/python -m genfin_lib.applications.hierarchy.run
 
 latency: $(READY)  ## Time the live pipeline after the fetch, stage by stage (a minute, machine idle)
 	$(BIN)/python -m genfin_lib.applications.latency

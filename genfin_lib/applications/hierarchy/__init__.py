@@ -1,0 +1,1 @@
+"""Flat against hierarchical models of windows: sets, a classical rival, models, the study."""

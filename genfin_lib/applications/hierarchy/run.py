@@ -1,0 +1,119 @@
+"""Flat against hierarchical on equal terms: `make hierarchy` (chapter: hierarchical models).
+
+Nats per dimension of windows later than training, by the importance-weighted bound; exact where a
+model has a density. Three sets: single stocks (64 days), the simulator of three scales (8 days of 8
+steps) and a panel (32 days of 20 stocks).
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+
+from genfin_lib.applications.hierarchy.garch import WindowGarch
+from genfin_lib.applications.hierarchy.models import STEPS, models, train
+from genfin_lib.applications.hierarchy.sets import (
+    Sets,
+    equity_windows,
+    panel_windows,
+    simulated_windows,
+)
+from genfin_lib.applications.results import FOLDER, write_results
+from genfin_lib.distributions import MultivariateStudentT
+from genfin_lib.latent import HierarchicalVAE, ProbabilisticPCA
+from genfin_lib.training import fit
+
+SEEDS = (0, 1, 2)
+DRAWS = 64
+
+
+def baselines(part: str, sets: Sets) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and log-density of each later window, for models fitted in seconds."""
+    x, later = sets.train, sets.later
+    size = later[0].numel()
+    if part == "panel":
+        days = x[:: x.shape[1]].reshape(-1, x.shape[2])
+        law = MultivariateStudentT.fit(days, iterations=30)
+        each = law.log_prob(later.reshape(-1, x.shape[2])).view(len(later), -1)
+        yield "iid t", each.sum(1).numpy() / size
+        center, factor = days.mean(0), torch.linalg.cholesky(torch.cov(days.T))
+    else:
+        some = x[:: max(1, len(x) // 1000)].flatten().double().numpy()
+        for name, family in (("iid Gaussian", stats.norm), ("iid t", stats.t)):
+            law = family(*family.fit(some))
+            yield name, law.logpdf(later.numpy()).sum((1, 2)) / size
+        flat = ProbabilisticPCA.fit(x[::4, :, 0].double(), 16)
+        yield "PPCA, 16", flat.log_prob(later[:, :, 0].double()).numpy() / size
+        center, factor = x.mean((0, 1)), x.std((0, 1), correction=0)[:, None]
+    garch = WindowGarch(center, factor)
+    fit(garch, x[:: len(x) // 4000 or 1], seed=0, epochs=4, learning_rate=0.03, cosine=True)
+    with torch.no_grad():
+        yield "GARCH-t", garch.log_prob(later).numpy() / size
+
+
+def study(part: str, sets: Sets, seeds: tuple[int, ...], *, steps: int = STEPS) -> pd.DataFrame:
+    """Nats per dimension by model, seed and time: the mean over the windows of that time.
+
+    Returns:
+        ``part, model, seed, time, period, nats``; of deep models ``kl_0, kl_1, kl_2``, nats a
+        window by level, top first (the flat ones have one), and ``seconds`` of training.
+    """
+    is_later = np.arange(len(sets.later)) >= sets.validation
+    frame = pd.DataFrame({"time": sets.times, "period": np.where(is_later, "test", "validation")})
+    tables = []
+    size = sets.later[0].numel()
+    if part != "ingredients":
+        known = dict(baselines(part, sets))
+        if sets.truth is not None:
+            known["truth"] = sets.truth
+        tables = [frame.assign(model=name, seed=0, nats=nats) for name, nats in known.items()]
+    for name, build in models(part, sets.train).items():
+        for seed in seeds:
+            began = time.process_time()
+            rates = {"down.0.": 0.3} if name == "slow top" else None
+            model = train(build, sets.train, seed=seed, steps=steps, rates=rates)
+            seconds = time.process_time() - began
+            with torch.no_grad():
+                nats = model.log_prob(sets.later, draws=DRAWS, seed=seed) / size
+                kl = model.elbo(sets.later).kl
+            kl = kl if isinstance(model, HierarchicalVAE) else kl.sum(1, keepdim=True)
+            columns = {f"kl_{i}": column.numpy() for i, column in enumerate(kl.T)}
+            columns |= {"model": name, "seed": seed, "nats": nats.numpy(), "seconds": seconds}
+            tables.append(frame.assign(**columns))
+            print(f"{part}: {name}, seed {seed}: {nats[sets.validation :].mean():.4f}", flush=True)
+    table = pd.concat(tables).assign(part=part)
+    keys = ["part", "model", "seed", "time", "period"]
+    return table.groupby(keys, sort=False).mean().reset_index()
+
+
+PARTS: dict[str, tuple[Callable[[], Sets], tuple[int, ...], tuple[str, ...]]] = {
+    "simulator": (simulated_windows, SEEDS, ()),
+    "ingredients": (simulated_windows, SEEDS[:1], ()),
+    "equity": (equity_windows, SEEDS, ("sp500_stocks",)),
+    "panel": (panel_windows, SEEDS, ("sp500_stocks",)),
+}
+
+
+def main() -> None:
+    """Run the parts named, or all, and write a table of each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=", ".join(PARTS))
+    torch.set_num_threads(1)
+    for part in parser.parse_args().parts:
+        began = time.perf_counter()
+        make, seeds, inputs = PARTS[part]
+        table = study(part, make(), seeds)
+        facts = {"seconds": round(time.perf_counter() - began), "steps": STEPS, "draws": DRAWS}
+        write_results(
+            f"hierarchy_{part}", table, command="make hierarchy", seed=0, inputs=inputs, facts=facts
+        )
+    print(f"tables in {os.path.relpath(FOLDER)}")
+
+
+if __name__ == "__main__":
+    main()
