@@ -28,6 +28,7 @@ ALLOWED = {
         "distributions",
         "flows",
         "latent",
+        "nn",
         "risk",
         "rivals",
         "trading",
