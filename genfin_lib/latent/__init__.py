@@ -8,6 +8,7 @@ of :class:`LatentVariableModel`.
 from genfin_lib.latent.aggregate import fit_prior
 from genfin_lib.latent.dynamic import (
     DynamicPrior,
+    ExtractingCell,
     NetworkDecoder,
     NetworkEncoder,
     ScalePrior,
@@ -35,6 +36,7 @@ __all__ = [
     "DynamicLinearModel",
     "DynamicPrior",
     "Elbo",
+    "ExtractingCell",
     "FactorAnalysis",
     "GaussianPosterior",
     "HierarchicalVAE",

@@ -135,3 +135,23 @@ class NetworkDecoder(nn.Module):
         state = state.expand(*z.shape[:-1], state.shape[-1])
         law: Normal = self.head(self.net(torch.cat((z, state), dim=-1)))
         return law
+
+
+class ExtractingCell(nn.Module):
+    r"""Gated recurrent unit fed with features of its inputs, :math:`\mathrm{GRU}(\varphi(u), h)`.
+
+    Args:
+        inputs: Number of inputs :math:`u`.
+        hidden: Size of the state.
+        width: Units of :math:`\varphi`, an affine map with a ReLU.
+    """
+
+    def __init__(self, inputs: int, hidden: int, *, width: int = 32) -> None:
+        super().__init__()
+        self.extract = nn.Linear(inputs, width)
+        self.gru = nn.GRUCell(width, hidden)
+
+    def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
+        """State after the day, ``(N, H)``."""
+        after: Tensor = self.gru(torch.relu(self.extract(inputs)), state)
+        return after

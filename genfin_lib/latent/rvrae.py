@@ -8,7 +8,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal, kl_divergence
 
 from genfin_lib.distributions import fixed_seed
-from genfin_lib.latent.dynamic import DynamicPrior, NetworkDecoder, NetworkEncoder
+from genfin_lib.latent.dynamic import (
+    DynamicPrior,
+    ExtractingCell,
+    NetworkDecoder,
+    NetworkEncoder,
+)
 from genfin_lib.latent.latent import Elbo, LatentVariableModel
 from genfin_lib.latent.linear_factors import GaussianPosterior, LinearDecoder
 from genfin_lib.latent.panel import Panel
@@ -40,15 +45,14 @@ class RVRAE(LatentVariableModel):
 
     .. math::
         p(x_{1:T}) = \prod_t \int p(x_t \mid z_t, h_{t-1})\, p(z_t \mid h_{t-1})\, dz_t, \qquad
-        h_t = \mathrm{GRU}\bigl([x_t, \hat z_t, a_t, c_t], h_{t-1}\bigr), \qquad
+        h_t = \mathrm{GRU}\bigl(\varphi(x_t, \hat z_t, c_t), h_{t-1}\bigr), \qquad
         \hat z_t = \mathrm{E}_q[z_t \mid x_t, h_{t-1}]
 
     Prior and decoder read :math:`h_{t-1}`, which has not seen the day; only the encoder reads
     :math:`x_t`. A decoder that reads :math:`h_t` is shown what it has to forecast.
 
-    :math:`a_t` are sizes, :math:`|\hat z_t|` and the mean :math:`|x_t|` over series seen: returns
-    are symmetric, and a network is slow to find by itself that the size of a move matters.
-    :math:`c_t` is what was known the evening before, if anything.
+    :math:`\varphi` is an affine map with a ReLU: returns are symmetric, and what a state has to
+    find in them, sizes and products, is not linear. :math:`c_t` was known the evening before.
 
     The state takes the filtered factors :math:`\hat z_t` and not a draw of them. So it is a
     function of the data alone: each day's forecast is one integral over :math:`z_t` and no mixture
@@ -69,7 +73,7 @@ class RVRAE(LatentVariableModel):
         prior: Law of the factors given the state; Gaussian, mean and scale learned, if ``None``.
         encoder: Law of the factors given the day; a network if ``None``, or the closed form
             :class:`GaussianPosterior` where the decoder is linear in the factors.
-        cell: Map of ``(inputs, state)`` to the next state; a gated recurrent unit if ``None``.
+        cell: Map of ``(inputs, state)`` to the next state; an :class:`ExtractingCell` if ``None``.
         draws: Draws of the importance-weighted bound in training; one is the ELBO.
         warm_up: Share of training over which the weight of the KL rises to one.
 
@@ -96,7 +100,7 @@ class RVRAE(LatentVariableModel):
         self.decoder: Any = decoder or NetworkDecoder(features, factors, hidden)
         self.prior: nn.Module = prior or DynamicPrior(factors, hidden, context)
         self.encoder: Any = encoder or NetworkEncoder(features, factors, hidden)
-        self.cell: nn.Module = cell or nn.GRUCell(features + 2 * factors + 1 + context, hidden)
+        self.cell: nn.Module = cell or ExtractingCell(features + factors + context, hidden)
         if isinstance(self.encoder, GaussianPosterior) and not isinstance(
             self.decoder, LinearDecoder
         ):
@@ -128,15 +132,13 @@ class RVRAE(LatentVariableModel):
         closed = isinstance(decoder, LinearDecoder) and isinstance(encoder, GaussianPosterior)
         # A closed form whose decoder reads no state is computed for all days at once.
         at_once = self._evidence(panel, state) if closed and not decoder.reads_state else None
-        count = panel.seen.sum(-1, keepdim=True).clamp(min=1)
-        known = torch.cat((panel.x.abs().sum(-1, keepdim=True) / count, panel.context), dim=-1)
         before = []
         for t in range(panel.x.shape[1]):
             day = Panel._make(part[:, t] for part in panel)
             seen = (part[:, t] for part in at_once) if at_once else self._evidence(day, state)
             factors = encoder.mean(self.prior(state, day.context), *seen)
             before.append(state)
-            state = self.cell(torch.cat((day.x, factors, factors.abs(), known[:, t]), -1), state)
+            state = self.cell(torch.cat((day.x, factors, day.context), dim=-1), state)
         # What the loop needed of these laws was a mean; here they are in full, all days together.
         states = torch.stack(before, dim=1)
         prior = self.prior(states, panel.context)

@@ -251,7 +251,7 @@ def test_training_finds_factors_and_recalls_them() -> None:
     model = RVRAE(6, 1, hidden=6, encoder=GaussianPosterior(), warm_up=0.0, **parts)
     train = Panel.of(x[None, :600]).windows(20)
     before = model.loss(train).item()
-    fit(model, train, seed=0, epochs=20, batch_size=15, learning_rate=3e-2, cosine=True)
+    fit(model, train, seed=0, epochs=30, batch_size=15, learning_rate=3e-2, cosine=True)
     assert model.loss(train).item() < before - 0.5
     path = model.filter(Panel.of(x[None]))
     later = slice(600, None)
