@@ -9,7 +9,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from genfin_lib.distributions import fixed_seed
 from genfin_lib.training import fit
 
-BATCH = 128
 Error = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -20,6 +19,7 @@ def discriminative_score(
     seed: int,
     hidden: int | None = None,
     steps: int = 2000,
+    batch_size: int = 128,
     learning_rate: float = 1e-3,
     cosine: bool = False,
 ) -> float:
@@ -41,7 +41,8 @@ def discriminative_score(
         generated: ``(N, T, C)``, in the same units.
         seed: Of the split, the network and its training.
         hidden: Units; C // 2 if ``None``, as published.
-        steps: Training steps, on 128 windows of each kind.
+        steps: Training steps.
+        batch_size: Windows of each kind in a step.
         learning_rate: Of Adam.
         cosine: Whether the rate falls to zero: the same network is then better trained.
 
@@ -59,7 +60,7 @@ def discriminative_score(
     y_train, y_test = (
         torch.arange(len(x))[:, None].lt(len(x) // 2).to(x) for x in (x_train, x_test)
     )
-    _train(net, (x_train, y_train), 2 * BATCH, steps, learning_rate, cosine, seed)
+    _train(net, (x_train, y_train), 2 * batch_size, steps, learning_rate, cosine, seed)
     with torch.no_grad():
         right = (net(x_test) > 0) == (y_test > 0.5)
     return abs(0.5 - right.double().mean().item())
@@ -72,6 +73,7 @@ def predictive_score(
     seed: int,
     hidden: int | None = None,
     steps: int = 5000,
+    batch_size: int = 128,
     learning_rate: float = 1e-3,
     cosine: bool = False,
 ) -> float:
@@ -90,7 +92,8 @@ def predictive_score(
         generated: ``(M, T, C)``, in the same units.
         seed: Of the network and its training.
         hidden: Units; C // 2 if ``None``, as published.
-        steps: Training steps, on 128 windows each.
+        steps: Training steps.
+        batch_size: Windows in a step.
         learning_rate: Of Adam.
         cosine: Whether the rate falls to zero.
 
@@ -102,7 +105,7 @@ def predictive_score(
         raise ValueError("one channel: the last is forecast from the others, so give two or more")
     with fixed_seed(seed):
         net = _Recurrent(real.shape[2] - 1, hidden or real.shape[2] // 2, _distance, last=False)
-    _train(net, _shifted(generated), BATCH, steps, learning_rate, cosine, seed)
+    _train(net, _shifted(generated), batch_size, steps, learning_rate, cosine, seed)
     with torch.no_grad():
         return net.loss(_shifted(real)).item()
 
