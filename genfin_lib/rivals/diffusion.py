@@ -16,19 +16,22 @@ class Diffusion(Rival):
     r"""Denoising diffusion probabilistic model.
 
     .. math::
-        q(x_t \mid x_{t-1}) = N\bigl(\sqrt{\alpha_t}\, x_{t-1},\, (1 - \alpha_t) I\bigr), \qquad
-        q(x_t \mid x_0) = N\bigl(\sqrt{\bar\alpha_t}\, x_0,\, (1 - \bar\alpha_t) I\bigr)
+        \begin{aligned}
+        q(x_t \mid x_{t-1}) &= N\bigl(\sqrt{\alpha_t}\, x_{t-1},\, (1 - \alpha_t) I\bigr) \\
+        q(x_t \mid x_0) &= N\bigl(\sqrt{\bar\alpha_t}\, x_0,\, (1 - \bar\alpha_t) I\bigr)
+        \end{aligned}
 
     with :math:`\bar\alpha_t = \alpha_1 \cdots \alpha_t = \exp(-s/10 - 9.95\, s^2)`,
     :math:`s = t/T`: after :math:`T` steps hardly anything is left of :math:`x_0`. A network
     guesses the noise, and with it the model walks back:
 
     .. math::
-        \text{loss} = \tfrac1D\, \mathrm{E} \bigl\| \epsilon - \hat\epsilon(x_t, t) \bigr\|^2,
-        \qquad
-        p(x_{t-1} \mid x_t) = N\Bigl(\tfrac{1}{\sqrt{\alpha_t}} \bigl(x_t
-        - \tfrac{1 - \alpha_t}{\sqrt{1 - \bar\alpha_t}}\, \hat\epsilon\bigr),\,
-        (1 - \alpha_t) I\Bigr)
+        \begin{aligned}
+        \text{loss} &= \tfrac1D\, \mathrm{E} \bigl\| \epsilon - \hat\epsilon(x_t, t) \bigr\|^2 \\
+        p(x_{t-1} \mid x_t) &= N\bigl(m_t,\, (1 - \alpha_t) I\bigr) \\
+        m_t &= \tfrac{1}{\sqrt{\alpha_t}} \Bigl(x_t
+        - \tfrac{1 - \alpha_t}{\sqrt{1 - \bar\alpha_t}}\, \hat\epsilon(x_t, t)\Bigr)
+        \end{aligned}
 
     The best guess is the score: :math:`\hat\epsilon = -\sqrt{1 - \bar\alpha_t}\, \nabla \log
     q(x_t)`. Here :math:`\hat\epsilon = \sqrt{1 - \bar\alpha_t}\, x_t + \text{network}`, and the
@@ -128,8 +131,9 @@ class Diffusion(Rival):
         r"""Importance-weighted bound on the log-density of each example, in nats, ``(N,)``.
 
         .. math:: \mathrm{E} \log \frac1K \sum_{k=1}^{K} p(x_T) \prod_{t=1}^{T}
-            \frac{p(x_{t-1} \mid x_t)}{q(x_t \mid x_{t-1})}, \qquad x_1, \dots, x_T \sim q
+            \frac{p(x_{t-1} \mid x_t)}{q(x_t \mid x_{t-1})}
 
+        with each path :math:`x_1, \dots, x_T` from :math:`q`.
         A diffusion is a latent variable model whose encoder has nothing to learn: one draw gives
         the evidence lower bound. It takes T calls of the network a draw.
 
@@ -182,16 +186,19 @@ class ScoreMatching(Diffusion):
     r"""The same network read as a score, and followed without new noise.
 
     .. math::
-        \frac{dx}{ds} = -\tfrac12 \beta(s) \bigl(x + \nabla \log q_s(x)\bigr), \qquad
-        x_{t-1} = \sqrt{\bar\alpha_{t-1}}\, \hat x_0
+        \begin{aligned}
+        \frac{dx}{ds} &= -\tfrac12 \beta(s) \bigl(x + \nabla \log q_s(x)\bigr) \\
+        x_{t-1} &= \sqrt{\bar\alpha_{t-1}}\, \hat x_0
         + \sqrt{1 - \bar\alpha_{t-1}}\, \hat\epsilon
+        \end{aligned}
 
     with :math:`\hat\epsilon = -\sqrt{1 - \bar\alpha_t}\, \nabla \log q_t(x_t)` and
-    :math:`\hat x_0 = (x_t - \sqrt{1 - \bar\alpha_t}\, \hat\epsilon)/\sqrt{\bar\alpha_t}`. On
-    the left the probability flow, which has the law :math:`q_s` at every :math:`s` if the score is
-    right; on the right its solution by T steps. Noise determines the example, as in a flow.
-    Langevin dynamics needs no more than the score either, but in as few steps does not come near
-    its equilibrium: directions of large variance, crises, come out too narrow.
+    :math:`\hat x_0 = (x_t - \sqrt{1 - \bar\alpha_t}\, \hat\epsilon)/\sqrt{\bar\alpha_t}`.
+    First the probability flow, with :math:`\bar\alpha(s) = e^{-\int_0^s \beta}`, which has the law
+    :math:`q_s` at every :math:`s` if the score is right; then its solution by T steps. Noise
+    determines the example, as in a flow. Langevin dynamics needs no more than the score either,
+    but in as few steps does not come near its equilibrium: directions of large variance, crises,
+    come out too narrow.
 
     J. Song, C. Meng and S. Ermon (2021), https://arxiv.org/abs/2010.02502; Y. Song et al. (2021),
     https://arxiv.org/abs/2011.13456. Chapter: the comparison of all models.

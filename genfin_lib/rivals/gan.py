@@ -21,8 +21,10 @@ class WassersteinGAN(Rival):
     r"""Wasserstein generative adversarial network with gradient penalty.
 
     .. math::
-        \min_G \max_{\|\nabla f\| \le 1} \mathrm{E} f(X) - \mathrm{E} f(G(Z)) = \min_G
-        W_1\bigl(X, G(Z)\bigr)
+        \begin{aligned}
+        & \min_G\, W_1\bigl(X, G(Z)\bigr) \\
+        & W_1(X, Y) = \max_{\|\nabla f\| \le 1} \mathrm{E} \bigl[f(X) - f(Y)\bigr]
+        \end{aligned}
 
     The generator :math:`G` turns noise into data; the critic :math:`f` looks for the function of
     slope one whose means differ most, which is the Wasserstein distance (Kantorovich and

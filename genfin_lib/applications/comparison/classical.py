@@ -50,8 +50,11 @@ class WindowGarch(nn.Module):
     r"""GARCH with leverage and t innovations for windows that begin at an unknown volatility.
 
     .. math::
-        r_t = \mu + \sigma_t z_t, \quad \sigma_{t+1}^2 = \omega + (\alpha + \gamma 1_{z_t < 0})
-        (r_t - \mu)^2 + \beta \sigma_t^2, \quad \log \sigma_1^2 \sim N(m, s^2)
+        \begin{aligned}
+        r_t &= \mu + e_t, \qquad e_t = \sigma_t z_t \\
+        \sigma_{t+1}^2 &= \omega + (\alpha + \gamma 1_{e_t < 0})\, e_t^2 + \beta \sigma_t^2 \\
+        \log \sigma_1^2 &\sim N(m, s^2)
+        \end{aligned}
 
     A window says nothing of the days before it, so its first variance is a latent variable, summed
     out by Gauss-Hermite quadrature: ``log_prob`` is that of the whole window, to be laid beside

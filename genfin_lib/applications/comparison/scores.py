@@ -41,10 +41,13 @@ def maximum_mean_discrepancy(
     bandwidth: float | None = None,
     permutations: int = 200,
 ) -> DiscrepancyTest:
-    r"""Distance of two laws by all functions that are smooth at one scale, with a test.
+    r"""Squared distance of two laws by functions smooth at one scale, with a test.
 
-    .. math:: \mathrm{MMD}^2 = \mathrm{E}\, k(X, X') + \mathrm{E}\, k(Y, Y')
-        - 2\, \mathrm{E}\, k(X, Y), \qquad k(x, y) = e^{-\|x - y\|^2 / (2 h^2)}
+    .. math::
+        \begin{aligned}
+        & \mathrm{E}\, \bigl[k(X, X') + k(Y, Y') - 2\, k(X, Y)\bigr] \\
+        & k(x, y) = e^{-\|x - y\|^2 / (2 h^2)}
+        \end{aligned}
 
     with means over pairs of different examples, so that it is unbiased. It sees what the marginal
     laws do not: dependence between days or stocks. Permutations assume independent examples: give
@@ -90,12 +93,11 @@ def wasserstein_by_horizon(
 ) -> dict[int, float]:
     r"""Wasserstein distance of returns over several horizons, in standard deviations of the real.
 
-    .. math:: W_1 = \frac{1}{\sigma_h} \int_0^1 \bigl|F^{-1}_{\text{real}, h}(u)
-        - F^{-1}_{\text{generated}, h}(u)\bigr|\, du
+    .. math:: W_1 = \frac{1}{\sigma_h} \int_0^1 \bigl|F_h^{-1}(u) - G_h^{-1}(u)\bigr|\, du
 
-    of sums of log returns over :math:`h` steps, all that lie within a path. At one day it is the
-    marginal law; over longer ones dependence comes in, since volatility that clusters keeps the
-    tails of sums heavy.
+    with :math:`F_h` the law of real and :math:`G_h` that of generated sums of log returns over
+    :math:`h` steps, all that lie within a path. At one day it is the marginal law; over longer ones
+    dependence comes in, since volatility that clusters keeps the tails of sums heavy.
 
     Args:
         real: Log returns, paths ``(N, T)``.
@@ -225,8 +227,13 @@ def mode_coverage(
 ) -> Coverage:
     r"""Modes found, missed and invented, where the modes are known.
 
-    .. math:: k(x) = \arg\max_k\, w_k p_k(x), \qquad
-        \text{missed} = \tfrac12 \sum_k |\hat w_k - w_k|
+    .. math::
+        \begin{aligned}
+        k(x) &= \arg\max_k\, w_k p_k(x) \\
+        \text{missed} &= \tfrac12 \sum_k |\hat w_k - w_k|
+        \end{aligned}
+
+    with :math:`\hat w_k` the share of generated examples with :math:`k(x) = k`.
 
     Args:
         log_densities: Log-density of each generated example in each mode, ``(M, modes)``.
