@@ -24,7 +24,7 @@ SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _
 	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test site-test lab notebook data latency baselines walkforward signals bench joint studies comparison hierarchy clean
+.PHONY: help book test site-test lab notebook data latency baselines walkforward signals cross-section bench joint studies comparison hierarchy clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -99,6 +99,9 @@ latency: $(READY)  ## Time the live pipeline after the fetch, stage by stage (a 
 
 signals: $(READY)  ## What the flow says each evening, and what rules on it earned (10 minutes)
 	$(BIN)/python -m genfin_lib.applications.signals
+
+cross-section: $(READY)  ## Autoencoders beside flows on days of 20 stocks (8 minutes)
+	$(BIN)/python -m genfin_lib.applications.cross_section
 
 # Cell by cell, in a process for each core; a run that was cut off goes on where it was.
 comparison: $(READY)  ## Every generative model on the same data and the same scores (hours)
