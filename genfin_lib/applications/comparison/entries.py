@@ -31,8 +31,7 @@ class Budget:
     """How much a network may learn from: the same for all.
 
     Attributes:
-        examples: Training examples seen, counted with repetition; each player of a GAN sees
-            as many at least.
+        examples: Training examples seen, counted with repetition; of a GAN, by the critic.
         batch_size: Of them at once.
         learning_rate: Of all networks but GANs.
     """
@@ -54,14 +53,12 @@ class Entry:
         likelihood: ``"exact"``, ``"bound"`` or ``"none"``.
         windows: Whether it takes windows.
         rows: Whether it takes rows without an order in time.
-        random: Whether seeds make a difference beyond the draws.
     """
 
     build: Builder
     likelihood: str
     windows: bool = True
     rows: bool = True
-    random: bool = True
 
     def takes(self, task: Task) -> bool:
         """Whether the model is for data of this shape."""
@@ -156,7 +153,7 @@ def gan(task: Task, seed: int, budget: Budget) -> Generator:
         model,
         task.train,
         seed=seed,
-        steps=max(1, budget.examples // budget.batch_size),
+        steps=max(1, budget.examples // (2 * budget.batch_size)),
         critic_steps=2,
         batch_size=budget.batch_size,
     )
@@ -206,10 +203,10 @@ def recital(task: Task, seed: int, budget: Budget) -> Generator:
 
 
 ENTRIES: dict[str, Entry] = {
-    "recital": Entry(recital, "none", rows=False, random=False),
-    "block bootstrap": Entry(bootstrap, "none", random=False),
-    "multivariate t": Entry(multivariate_t, "exact", random=False),
-    "GARCH": Entry(garch, "exact", rows=False, random=False),
+    "recital": Entry(recital, "none", rows=False),
+    "block bootstrap": Entry(bootstrap, "none"),
+    "multivariate t": Entry(multivariate_t, "exact"),
+    "GARCH": Entry(garch, "exact", rows=False),
     "RealNVP": Entry(flow_entry(real_nvp, transforms=6), "exact"),
     "MAF": Entry(flow_entry(maf, transforms=4), "exact"),
     "spline flow": Entry(flow_entry(neural_spline_flow, transforms=4), "exact"),

@@ -50,8 +50,8 @@ def score(model: Generator, task: Task, *, seed: int) -> tuple[dict[str, float],
 
     Returns:
         Scores by name, ``finite`` among them: the share of generated examples without NaN or
-        inf. Those of the others are NaN unless all are finite. The list is empty if the model
-        has no likelihood.
+        inf. Unless it is one, there are no scores of the draws. The list is empty if the model has
+        no likelihood.
     """
     began = time.perf_counter()
     drawn = model.sample(len(task.later), seed=seed).double().numpy()
@@ -152,7 +152,7 @@ def compare(
     Args:
         tasks: What is asked.
         models: Rows, such as `ENTRIES`, by name.
-        seeds: Of the models; those that nothing random is fitted in get new draws alone.
+        seeds: Of weights, batches and draws.
         budget: Of training; the published one if ``None``.
         folder: Where cells are kept.
         n_jobs: Processes.
