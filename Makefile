@@ -24,7 +24,7 @@ SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _
 	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test site-test lab notebook data latency baselines walkforward signals cross-section bench joint studies comparison hierarchy clean
+.PHONY: help book test site-test lab notebook data latency baselines walkforward signals cross-section bench joint studies comparison hierarchy assignments grade clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -67,6 +67,7 @@ else
 		--ClearMetadataPreprocessor.enabled=True \
 		--ClearMetadataPreprocessor.preserve_cell_metadata_mask tags \
 		--ClearMetadataPreprocessor.preserve_cell_metadata_mask mystnb \
+		--ClearMetadataPreprocessor.preserve_cell_metadata_mask nbgrader \
 		--ClearMetadataPreprocessor.preserve_nb_metadata_mask kernelspec \
 		--ClearMetadataPreprocessor.preserve_nb_metadata_mask jupytext
 endif
@@ -107,6 +108,16 @@ cross-section: $(READY)  ## Autoencoders beside flows on days of 20 stocks (8 mi
 comparison: $(READY)  ## Every generative model on the same data and the same scores (hours)
 	$(BIN)/python -m genfin_lib.applications.comparison
 
+assignments: $(READY)  ## Students' versions of the assignments: chapters/*/assignment/student
+	$(BIN)/python -m coursework.release
+
+# One folder a student in SUBMISSIONS, as nbgrader collects them. OUT gets grades.csv and feedback pages.
+grade: OUT = _build/grades
+grade: $(READY)  ## Grade what was handed in: make grade SUBMISSIONS=folder
+	@test -n "$(SUBMISSIONS)" || { echo "Say where they are: make grade SUBMISSIONS=folder"; exit 2; }
+	@$(BIN)/python -m coursework.grade "$(SUBMISSIONS)" --out "$(OUT)" $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(AT_ONCE),--at-once $(AT_ONCE))
+
 # CSV=data/results/bench_flows.csv writes the table there too. A script and no test: a busy machine
 # must not fail anyone's build.
 bench: $(BENCH_READY)  ## Our flows timed against zuko, nflows, normflows and torchcfm, in minutes
@@ -133,6 +144,7 @@ $(BENCH_READY):
 # A page that left the table of contents must leave the site too, and Sphinx repeats no warning
 # about a page that it does not read again: each build is a whole one. It takes seconds.
 $(BUILT): $(READY) $(SOURCES)
+	$(BIN)/python -m coursework.release
 	rm -rf _build
 	$(BIN)/jupyter-book build . --all -W -n --keep-going
 	@touch $@

@@ -10,7 +10,10 @@ import copy
 import re
 from typing import Any
 
-from nbval.plugin import IPyNbCell, transform_streams_for_comparison
+from nbval.plugin import IPyNbCell
+
+# Students' versions fail until they are filled in.
+collect_ignore_glob = ["*/assignment/student/*"]
 
 TAG = re.compile(r"within-(\d+)-percent")
 NUMBER = re.compile(
@@ -57,10 +60,8 @@ def compare_outputs(self: Any, test: list, ref: list, skip_compare: Any = None) 
     """Compare as nbval does, after the slack that the cell asks for."""
     slack = [TAG.fullmatch(tag) for tag in self.cell.metadata.get("tags", [])]
     shares = [int(match.group(1)) / 100 for match in slack if match]
-    if shares:
-        test, ref = map(transform_streams_for_comparison, (test, ref))
-        if len(test) == len(ref):
-            test = [settled(a, b, shares[0]) for a, b in zip(test, ref, strict=True)]
+    if shares and len(test) == len(ref):
+        test = [settled(a, b, shares[0]) for a, b in zip(test, ref, strict=True)]
     same: bool = _compare(self, test, ref, skip_compare)
     return same
 

@@ -1,11 +1,17 @@
 """The slack that cells of trained networks ask for: numbers may move a little, words may not."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import nbformat
 import pytest
 
 from chapters.conftest import TAG, agree
-from tests.book.test_notebooks import NOTEBOOKS, code_cells, tags
+from tests.book.test_notebooks import NOTEBOOKS, ROOT, code_cells, tags
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,7 @@ def test_agreement(new: str, stored: str, share: float, same: bool) -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_slack_is_small_and_only_where_outputs_are_compared(path: object) -> None:
+def test_slack_is_small_and_only_where_outputs_are_compared(path: Path) -> None:
     for cell in code_cells(path):
         slack = [tag for tag in tags(cell) if tag.startswith("within")]
         if slack:
@@ -43,3 +49,19 @@ def test_slack_is_small_and_only_where_outputs_are_compared(path: object) -> Non
             assert match, tag
             assert int(match.group(1)) <= 25, cell.source
             assert "nbval-check-output" in tags(cell), cell.source
+
+
+@pytest.mark.parametrize(("stored", "passes"), [("NLL 10.15", True), ("NLL 12.00", False)])
+def test_nbval_grants_the_slack(tmp_path: Path, stored: str, passes: bool) -> None:
+    """Through nbval itself, which passes outputs on in a form of its own."""
+    outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"{stored}\n")]
+    tag = {"tags": ["nbval-check-output", "within-1-percent"]}
+    cell = nbformat.v4.new_code_cell(
+        "print('NLL 10.19')", execution_count=1, outputs=outputs, metadata=tag
+    )
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), tmp_path / "a.ipynb")
+    shutil.copy(ROOT / "chapters" / "conftest.py", tmp_path)
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--rootdir", tmp_path, tmp_path]
+    run = subprocess.run([*map(str, command), "-c", os.devnull], capture_output=True, text=True)
+    assert (run.returncode == 0) is passes, run.stdout + run.stderr
