@@ -6,9 +6,12 @@ steps) and a panel (32 days of 20 stocks).
 """
 
 import argparse
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,15 +19,15 @@ import torch
 from scipy import stats
 
 from genfin_lib.applications.hierarchy.garch import WindowGarch
-from genfin_lib.applications.hierarchy.models import STEPS, models, train
+from genfin_lib.applications.hierarchy.models import BATCH, RATE, STEPS, models, train
 from genfin_lib.applications.hierarchy.sets import (
     Sets,
     equity_windows,
     panel_windows,
     simulated_windows,
 )
-from genfin_lib.applications.results import FOLDER, write_results
-from genfin_lib.distributions import MultivariateStudentT
+from genfin_lib.applications.results import FOLDER, ROOT, write_results
+from genfin_lib.distributions import MultivariateStudentT, fixed_seed
 from genfin_lib.latent import HierarchicalVAE, ProbabilisticPCA
 from genfin_lib.training import fit
 
@@ -56,17 +59,73 @@ def baselines(part: str, sets: Sets) -> Iterator[tuple[str, np.ndarray]]:
         yield "GARCH-t", garch.log_prob(later).numpy() / size
 
 
-def study(part: str, sets: Sets, seeds: tuple[int, ...], *, steps: int = STEPS) -> pd.DataFrame:
-    """Nats per dimension by model, seed and time: the mean over the windows of that time.
+def piece(
+    name: str,
+    build: Callable[[], Any],
+    sets: Sets,
+    *,
+    seed: int,
+    steps: int = STEPS,
+    folder: Path | None = None,
+) -> pd.DataFrame:
+    """Train one model once and judge it on each later window.
+
+    Args:
+        name: Of the model.
+        build: Makes it.
+        sets: Windows.
+        seed: Of weights, order and noise.
+        steps: Batches of training.
+        folder: Where finished pieces are kept, by a digest of data, layers and settings, so that a
+            run cut short goes on; nothing is kept if `None`.
 
     Returns:
-        ``part, model, seed, time, period, nats``; of deep models ``kl_0, kl_1, kl_2``, nats a
-        window by level, top first (the flat ones have one), and ``seconds`` of training.
+        A row a window: `nats` per dimension; `kl_0, kl_1, ...`, nats a window by level, top first
+        (flat models have one); `seconds` of training.
+    """
+    told = repr((name, build(), seed, steps, BATCH, RATE, DRAWS)).encode()
+    sha = hashlib.sha256(told)
+    for windows in (sets.train, sets.later):
+        sha.update(windows.numpy().tobytes())
+    path = folder and folder / f"{sha.hexdigest()[:24]}.parquet"
+    if path and path.exists():
+        return pd.read_parquet(path)
+    began = time.process_time()
+    rates = {"down.0.": 0.3} if name == "slow top" else None
+    model = train(build, sets.train, seed=seed, steps=steps, rates=rates)
+    seconds = time.process_time() - began
+    with torch.no_grad():
+        nats = model.log_prob(sets.later, draws=DRAWS, seed=seed) / sets.later[0].numel()
+        with fixed_seed(seed):
+            kl = model.elbo(sets.later).kl
+    kl = kl if isinstance(model, HierarchicalVAE) else kl.sum(1, keepdim=True)
+    columns = {f"kl_{i}": column.numpy() for i, column in enumerate(kl.T)}
+    table = pd.DataFrame({"nats": nats.numpy(), **columns, "seconds": seconds})
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(path)
+    return table
+
+
+def study(
+    part: str, sets: Sets, seeds: tuple[int, ...], *, steps: int = STEPS, folder: Path | None = None
+) -> pd.DataFrame:
+    """Nats per dimension by model, seed and time: the mean over the windows of that time.
+
+    Args:
+        part: A key of `PARTS`.
+        sets: Windows.
+        seeds: One run each.
+        steps: As for `piece`.
+        folder: As for `piece`.
+
+    Returns:
+        `part, model, seed, time, period` and the columns of `piece`, which models with a density
+        lack but for `nats`.
     """
     is_later = np.arange(len(sets.later)) >= sets.validation
     frame = pd.DataFrame({"time": sets.times, "period": np.where(is_later, "test", "validation")})
     tables = []
-    size = sets.later[0].numel()
     if part != "ingredients":
         known = dict(baselines(part, sets))
         if sets.truth is not None:
@@ -74,18 +133,9 @@ def study(part: str, sets: Sets, seeds: tuple[int, ...], *, steps: int = STEPS) 
         tables = [frame.assign(model=name, seed=0, nats=nats) for name, nats in known.items()]
     for name, build in models(part, sets.train).items():
         for seed in seeds:
-            began = time.process_time()
-            rates = {"down.0.": 0.3} if name == "slow top" else None
-            model = train(build, sets.train, seed=seed, steps=steps, rates=rates)
-            seconds = time.process_time() - began
-            with torch.no_grad():
-                nats = model.log_prob(sets.later, draws=DRAWS, seed=seed) / size
-                kl = model.elbo(sets.later).kl
-            kl = kl if isinstance(model, HierarchicalVAE) else kl.sum(1, keepdim=True)
-            columns = {f"kl_{i}": column.numpy() for i, column in enumerate(kl.T)}
-            columns |= {"model": name, "seed": seed, "nats": nats.numpy(), "seconds": seconds}
-            tables.append(frame.assign(**columns))
-            print(f"{part}: {name}, seed {seed}: {nats[sets.validation :].mean():.4f}", flush=True)
+            found = piece(name, build, sets, seed=seed, steps=steps, folder=folder)
+            tables.append(pd.concat((frame.assign(model=name, seed=seed), found), axis=1))
+            print(f"{part}: {name}, seed {seed}: {found['nats'][is_later].mean():.4f}", flush=True)
     table = pd.concat(tables).assign(part=part)
     keys = ["part", "model", "seed", "time", "period"]
     return table.groupby(keys, sort=False).mean().reset_index()
@@ -100,15 +150,14 @@ PARTS: dict[str, tuple[Callable[[], Sets], tuple[int, ...], tuple[str, ...]]] = 
 
 
 def main() -> None:
-    """Run the parts named, or all, and write a table of each."""
+    """Run the parts named, or all, and write a table of each; pieces done before are not redone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=", ".join(PARTS))
     torch.set_num_threads(1)
     for part in parser.parse_args().parts:
-        began = time.perf_counter()
         make, seeds, inputs = PARTS[part]
-        table = study(part, make(), seeds)
-        facts = {"seconds": round(time.perf_counter() - began), "steps": STEPS, "draws": DRAWS}
+        table = study(part, make(), seeds, folder=ROOT / "data" / "cache" / "hierarchy")
+        facts = {"steps": STEPS, "draws": DRAWS}
         write_results(
             f"hierarchy_{part}", table, command="make hierarchy", seed=0, inputs=inputs, facts=facts
         )

@@ -80,3 +80,19 @@ def test_every_model_of_the_study_trains(part) -> None:
     assert len(table) == 2 * len(run.models(part, x))
     assert table["period"].tolist()[:2] == ["validation", "test"]
     assert np.isfinite(table[["nats", "kl_0", "seconds"]]).all(axis=None)
+
+
+def test_a_piece_is_kept_and_another_one_is_not_taken_for_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(run, "DRAWS", 2)
+    x = torch.randn(80, 64, 1, generator=torch.Generator().manual_seed(0))
+    sets = Sets(x, x[:8], np.array(["2012", "2014"]).repeat(4), 4)
+    build = run.models("simulator", x)["flat, 16, t"]
+    settings = {"seed": 0, "steps": 2, "folder": tmp_path}
+    first = run.piece("flat", build, sets, **settings)
+    monkeypatch.setattr(run, "train", None)  # a second training would fail
+    assert run.piece("flat", build, sets, **settings).equals(first)
+    for change in ({"seed": 1}, {"steps": 3}):
+        with pytest.raises(TypeError, match="callable"):
+            run.piece("flat", build, sets, **settings | change)
+    with pytest.raises(TypeError, match="callable"):
+        run.piece("flat", build, sets._replace(later=x[8:16]), **settings)
