@@ -24,7 +24,7 @@ SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _
 	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test site-test lab notebook data latency baselines walkforward signals cross-section bench joint studies comparison hierarchy assignments grade clean
+.PHONY: help book test site-test lab notebook data latency baselines walkforward rvrae signals cross-section bench joint studies comparison hierarchy assignments grade clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -97,6 +97,10 @@ hierarchy: $(READY)  ## Flat against hierarchical VAEs, on simulated and real wi
 
 latency: $(READY)  ## Time the live pipeline after the fetch, stage by stage (a minute, machine idle)
 	$(BIN)/python -m genfin_lib.applications.latency
+
+rvrae: $(READY)  ## Dynamic factor models, one ingredient at a time: 2007-2010, then the whole protocol
+	$(BIN)/python -m genfin_lib.applications.dynamic_factors.run --select
+	$(BIN)/python -m genfin_lib.applications.dynamic_factors.run
 
 signals: $(READY)  ## What the flow says each evening, and what rules on it earned (10 minutes)
 	$(BIN)/python -m genfin_lib.applications.signals

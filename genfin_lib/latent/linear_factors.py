@@ -158,7 +158,7 @@ class SlowDecoder(LinearDecoder):
     Args:
         features: Number of series.
         factors: Number of factors.
-        own: Features of each series.
+        own: Number of features of each series; without any, :math:`m` and :math:`l` stay constant.
         width: Units of the network's hidden layer.
         df: Initial degrees of freedom; ``None`` for Gaussian noise.
     """
@@ -172,8 +172,10 @@ class SlowDecoder(LinearDecoder):
         del self.net
         nn.init.zeros_(self.static)
         nn.init.constant_(self.log_scale, 0.0 if df is None else 0.5 * math.log((df - 2) / df))
-        self.linear = MLP(own, 2, hidden=(), zero_init=True)
-        self.bend = MLP(own, 2, hidden=(width,), zero_init=True)
+        self.own = own
+        if own:
+            self.linear = MLP(own, 2, hidden=(), zero_init=True)
+            self.bend = MLP(own, 2, hidden=(width,), zero_init=True)
 
     def terms(self, state: Tensor | None, day: Panel) -> LinearTerms:
         """The parts of the law; the state is not read.
@@ -186,7 +188,9 @@ class SlowDecoder(LinearDecoder):
                 f"slow loadings of shape {tuple(day.loadings.shape[-2:])} a day: "
                 f"{tuple(self.static.shape)}, series and factors, are needed; see Panel.of"
             )
-        moves = self.linear(day.own) + self.bend(day.own)
+        moves = day.x.new_zeros(*day.x.shape, 2)
+        if self.own:
+            moves = self.linear(day.own) + self.bend(day.own)
         size, own = (2 * torch.tanh(moves / 2)).unbind(-1)
         rest = (1 - day.loadings.square().sum(-1)).clamp(min=LEAST_OWN)
         scale = (size + own + self.log_scale).exp() * rest.sqrt()

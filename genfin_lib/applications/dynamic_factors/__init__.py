@@ -1,0 +1,29 @@
+"""Dynamic factor models of the 20 stocks: what goes in, forecasts, and the walk forward."""
+
+from genfin_lib.applications.dynamic_factors.forecaster import (
+    DynamicFactors,
+    NoMemory,
+    informed,
+    linear,
+    plain,
+)
+from genfin_lib.applications.dynamic_factors.inputs import (
+    Inputs,
+    align,
+    ewma_correlation,
+    factor_inputs,
+    principal_factors,
+)
+
+__all__ = [
+    "DynamicFactors",
+    "Inputs",
+    "NoMemory",
+    "align",
+    "ewma_correlation",
+    "factor_inputs",
+    "informed",
+    "linear",
+    "plain",
+    "principal_factors",
+]
