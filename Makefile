@@ -24,7 +24,7 @@ SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _
 	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test site-test lab notebook data latency baselines walkforward rvrae signals cross-section bench joint studies comparison hierarchy assignments grade clean
+.PHONY: help book test site-test lab notebook data latency baselines walkforward rvrae signals states cross-section bench joint studies comparison hierarchy assignments grade clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -104,6 +104,9 @@ rvrae: $(READY)  ## Dynamic factor models, one ingredient at a time: 2007-2010, 
 
 signals: $(READY)  ## What the flow says each evening, and what rules on it earned (10 minutes)
 	$(BIN)/python -m genfin_lib.applications.signals
+
+states: $(READY)  ## Glow on market states: densities, scenarios, alarms, trading (10 minutes on one core)
+	$(BIN)/python -m genfin_lib.applications.market_states
 
 cross-section: $(READY)  ## Autoencoders beside flows on days of 20 stocks (8 minutes)
 	$(BIN)/python -m genfin_lib.applications.cross_section
