@@ -24,7 +24,7 @@ SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _
 	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test site-test lab notebook data latency baselines walkforward rvrae signals states cross-section bench joint studies comparison hierarchy assignments grade clean
+.PHONY: help book test site-test lab notebook data latency baselines walkforward rvrae signals states cross-section timevae bench joint studies comparison hierarchy assignments grade clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -94,6 +94,10 @@ studies: $(READY)  ## Learning online, and what synthetic data add
 
 hierarchy: $(READY)  ## Flat against hierarchical VAEs, on simulated and real windows (10 minutes)
 	$(BIN)/python -m genfin_lib.applications.hierarchy.run
+
+# CSV=path runs it on other bars: a date, then Open, High, Low, Close, Volume.
+timevae: $(READY)  ## Score generated windows of bars, from the published TimeVAE up (6 minutes of one core)
+	$(BIN)/python -m genfin_lib.applications.timevae $(if $(CSV),--csv "$(CSV)")
 
 latency: $(READY)  ## Time the live pipeline after the fetch, stage by stage (a minute, machine idle)
 	$(BIN)/python -m genfin_lib.applications.latency

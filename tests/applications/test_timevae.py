@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from genfin_lib import data
-from genfin_lib.applications import timevae
+from genfin_lib.applications import read_results, timevae
+from genfin_lib.applications.generation_scores import predictive_score
 from genfin_lib.latent import TimeVAE
 
 
@@ -78,6 +79,21 @@ def test_pieces_that_were_done_are_not_done_again(
     assert len(calls) == len(set(calls)) == len(first)
     timevae.study(windows[:31])  # other data
     assert len(calls) == 2 * len(first)
+
+
+def test_the_stored_table_comes_again(windows: np.ndarray) -> None:
+    stored = read_results("timevae").set_index(["data", "model", "training", "score", "repeat"])
+    real = timevae.unit_scale(windows)(windows)
+    copies = timevae.generate(timevae.COPIES, windows, seed=0)[timevae.COPIES]
+    found = predictive_score(real, copies, seed=0, **timevae.FORECAST)  # type: ignore[arg-type]
+    expected = stored.loc["bars", timevae.COPIES, 0, "predictive", 0]["value"]
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_last_rung_is_told_a_fifth_as_well_as_the_plain_model() -> None:
+    table = read_results("timevae")
+    means = table.groupby(["data", "model", "score"])["value"].mean()
+    assert means["bars", timevae.PRIOR, "h24"] <= means["bars", timevae.PLAIN, "h24"] / 5
 
 
 def test_foreign_columns_are_refused() -> None:
