@@ -84,6 +84,7 @@ baselines: $(READY)  ## Forecast and judge every classical model over the whole 
 
 walkforward: $(READY)  ## Flows against the best classical models: chosen before 2011, then the whole protocol
 	$(BIN)/python -m genfin_lib.applications.walkforward
+	$(BIN)/python -m genfin_lib.applications.coverage_study
 
 joint: $(READY)  ## Joint densities of the 20 stocks: chosen on 2007-2010, then the whole protocol
 	$(BIN)/python -m genfin_lib.applications.joint.run --select

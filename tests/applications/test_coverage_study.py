@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import optimize, stats
 
+from genfin_lib.applications import read_results
 from genfin_lib.applications.coverage_study import best, conformal, risk, untouched
 from genfin_lib.applications.online_recalibration import (
     PRIOR,
@@ -155,3 +156,12 @@ def test_choice_is_a_density_that_covers_the_index_if_any_does_and_most_series()
     assert best(table) == "b"
     assert best(table[table["model"] != "b"]) == "e"
     assert best(table.assign(index=False)) == "b"
+
+
+def test_published_tables_agree_with_those_of_the_walk_forward() -> None:
+    """Two ways to the same figures: tabulated laws, and laws asked one by one."""
+    mine = read_results("coverage").set_index("model")
+    panel = read_results("walkforward_panel").set_index(["model", "level"])["fz0"].unstack()
+    found = mine.loc["flow", [f"fz0_{100 * level:g}" for level in LEVELS]].astype(float)
+    np.testing.assert_allclose(found, panel.loc["flow, seed 0", list(LEVELS)], atol=3e-4)
+    assert set(read_results("coverage_selection")["model"]) == set(mine.index)
