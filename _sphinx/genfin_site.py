@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import shutil
+from importlib import import_module
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import numpy.typing
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 # All that tex-chtml.js can ask for while a page is read: its fonts, and TeX packages on first use.
@@ -125,12 +127,37 @@ class ArrayLike:
     __module__ = "numpy.typing"
 
 
+def remember_anchors(app: Sphinx, doctree: nodes.document) -> None:
+    """Note the anchor of each described object, by the module that defines it."""
+    anchors = vars(app.env).setdefault("genfin_anchors", {})
+    for signature in doctree.findall(addnodes.desc_signature):
+        module, name = signature.get("module"), signature.get("fullname")
+        if module and name and signature["ids"]:
+            described = getattr(import_module(module), name.partition(".")[0], None)
+            home = getattr(described, "__module__", module)
+            anchors.setdefault(home, {})[name] = signature["ids"][0]
+
+
+def mend_backlinks(app: Sphinx, page: str, template: str, context: Any, doctree: Any) -> None:
+    """Lead from a listing to where an object is described, whatever its neighbours are called.
+
+    The stock extension takes all objects of a file to be described under the package or all under
+    the module, whichever it meets first.
+    """
+    home = page.removeprefix("_modules/").replace("/", ".")
+    for name, anchor in getattr(app.env, "genfin_anchors", {}).get(home, {}).items():
+        wrong = re.compile(rf'(class="viewcode-back" href="[^"#]*)#[a-z0-9_.]+\.{re.escape(name)}"')
+        context["body"] = wrong.sub(rf'\1#{anchor}"', context["body"])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(fold, html=(visit_fold, depart_fold))
     app.add_node(fold_title, html=(visit_fold_title, depart_fold_title))
     numpy.typing.ArrayLike = ArrayLike  # before autodoc imports the library
     app.connect("autodoc-skip-member", skip_tuple_fields)
     app.connect("builder-inited", copy_mathjax)
+    app.connect("doctree-read", remember_anchors)
     app.connect("doctree-resolved", resolve_doctree)
+    app.connect("html-page-context", mend_backlinks)
     app.connect("html-page-context", prepare_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
