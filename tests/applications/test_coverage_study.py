@@ -6,7 +6,15 @@ import pytest
 from scipy import optimize, stats
 
 from genfin_lib.applications import read_results
-from genfin_lib.applications.coverage_study import best, conformal, risk, untouched
+from genfin_lib.applications.baselines import BASELINES
+from genfin_lib.applications.coverage_study import (
+    WINDOW,
+    best,
+    conformal,
+    gjr_stretch,
+    risk,
+    untouched,
+)
 from genfin_lib.applications.online_recalibration import (
     PRIOR,
     TAIL,
@@ -14,8 +22,9 @@ from genfin_lib.applications.online_recalibration import (
     isotonic_online,
     tails_online,
 )
-from genfin_lib.applications.protocol import LEVELS
+from genfin_lib.applications.protocol import LEVELS, START, protocol_returns
 from genfin_lib.applications.tabulated import GRID, Tabulated, linear_pool, quantile_average
+from genfin_lib.risk import walk_forward
 
 CORRECTIONS = [beta_online, isotonic_online, tails_online]
 
@@ -156,6 +165,38 @@ def test_choice_is_a_density_that_covers_the_index_if_any_does_and_most_series()
     assert best(table) == "b"
     assert best(table[table["model"] != "b"]) == "e"
     assert best(table.assign(index=False)) == "b"
+
+
+def test_tables_of_gjr_are_the_forecasts_of_its_forecasters() -> None:
+    """Recomputed from prices, two ways: tabulated and corrected by tails, and law by law."""
+    days, rows, returns = 6, slice(None), protocol_returns().iloc[:, :3]
+    begin = returns.index.searchsorted(pd.Timestamp(START))
+    few = returns.iloc[: begin + days]
+    mine = gjr_stretch(few, begin)
+    names = ("GJR skew-t", "GJR, EVT", "GJR, FHS")
+    theirs = pd.concat(
+        walk_forward(
+            BASELINES[name][0],
+            few,
+            start=START,
+            window=WINDOW,
+            refit_every=days,
+            levels=LEVELS,
+            model=name,
+            n_jobs=1,
+        )
+        for name in names
+    ).set_index(["model", "series", "level", "date"])
+    for s, series in enumerate(few.columns):
+        for k, level in enumerate(LEVELS):
+            plain, evt, fhs = (theirs.loc[(name, series, level, rows)] for name in names)
+            var = risk(mine.of(s), lambda u: u * np.ones((days, 1)))[:, :, k]
+            np.testing.assert_allclose(var.T, plain[["var", "es"]], rtol=2e-3)
+            for m, frame in ((0, evt), (2, fhs)):
+                found = mine.tails[:, m : m + 2, s, k]
+                np.testing.assert_allclose(found, frame[["var", "es"]], rtol=1e-6)
+        np.testing.assert_allclose(mine.pit[:, s], plain["pit"], atol=1e-8)
+        np.testing.assert_allclose(mine.lp[:, s], plain["log_score"], atol=1e-8)
 
 
 def test_published_tables_agree_with_those_of_the_walk_forward() -> None:
