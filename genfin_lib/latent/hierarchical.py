@@ -187,6 +187,26 @@ class HierarchicalVAE(LatentVariableModel):
         """Posterior means of each level, top first, ``(N, units, positions)``."""
         return [step.z for step in self._infer(x, at_means=True)[0]]
 
+    @torch.no_grad()
+    def kl_by_place(self, x: Tensor, *, draws: int = 8, seed: int) -> list[Tensor]:
+        r"""Nats that each level says at each of its places, top first, ``(N, positions)``.
+
+        .. math:: k_{l,t} = \mathrm{E}_q\, \mathrm{KL}\bigl(q(z_{l,t} \mid z_{>l}, x) \,\|\,
+            p(z_{l,t} \mid z_{>l})\bigr)
+
+        The sum over places is the KL of :meth:`elbo`; it tells that something is strange at this
+        scale, the places tell when.
+
+        Args:
+            x: Windows ``(N, length, channels)``.
+            draws: Of the levels above, over which the mean is taken.
+            seed: Of the draws.
+        """
+        with fixed_seed(seed):
+            runs = [self._infer(x)[0] for _ in range(draws)]
+        kl = [[kl_divergence(s.posterior, s.prior).sum(1) for s in steps] for steps in runs]
+        return [torch.stack(level).mean(0) for level in zip(*kl, strict=True)]
+
     def likelihood(self, latents: Sequence[Tensor]) -> Distribution:
         """Law of the window given latents of all levels, of shape ``(N, length, channels)``."""
         return self._down(len(latents[0]), given=latents)[1]

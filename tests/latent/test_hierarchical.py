@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal
 
+from genfin_lib.distributions import fixed_seed
 from genfin_lib.latent import ConstantScaleHead, HierarchicalVAE, LadderVAE, StudentTHead
 from genfin_lib.training import fit
 
@@ -99,6 +100,29 @@ def test_kl_of_each_level_is_the_mean_of_its_draws(cls) -> None:
     assert (kl > 0).all()
     error = (drawn.var(0) + kl.var(0)).sqrt() / math.sqrt(5000)
     assert ((drawn.mean(0) - kl.mean(0)).abs() < 4 * error).all()
+
+
+def test_kl_by_place_sums_to_that_of_the_bound_and_knows_the_place() -> None:
+    model, x = small(), torch.randn(6, 4, 2).double()
+    places = model.kl_by_place(x, draws=1, seed=0)
+    assert [k.shape for k in places] == [(6, 1), (6, 2), (6, 4)]
+    with fixed_seed(0):
+        whole = model.elbo(x).kl
+    torch.testing.assert_close(torch.stack([k.sum(1) for k in places], dim=1), whole)
+    # Kernels of one step: what is put in at the end cannot be seen at the second level's start.
+    model = small(kernel=1)
+    strange = x.clone()
+    strange[:, -1] += 5
+    moved = [
+        (a - b).abs().amax(0)
+        for a, b in zip(
+            model.kl_by_place(x, draws=1, seed=0),
+            model.kl_by_place(strange, draws=1, seed=0),
+            strict=True,
+        )
+    ]
+    assert moved[0] > 1e-3
+    assert moved[1][1] > moved[1][0]
 
 
 def test_a_posterior_without_deltas_is_the_prior() -> None:
