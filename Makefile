@@ -24,7 +24,7 @@ SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _
 	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test site-test lab notebook data latency baselines walkforward rvrae signals states cross-section timevae bench joint studies comparison hierarchy assignments grade clean
+.PHONY: help book test site-test lab notebook data latency baselines walkforward rvrae signals states cross-section timevae bench joint studies comparison hierarchy assignments grade check-notebook links audit pdf clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -50,7 +50,7 @@ lab: $(READY)  ## Open JupyterLab
 # --update keeps the identities of cells that did not change; no times and no version of Python are
 # stored: small differences in git.
 # With SYMBOL, which `make data` has fetched, a copy is run on it instead, in data/cache/notebooks.
-notebook: NAME = $(patsubst %.ipynb,%,$(patsubst %.myst.md,%,$(NB)))
+notebook check-notebook: NAME = $(patsubst %.ipynb,%,$(patsubst %.myst.md,%,$(NB)))
 notebook: $(READY)  ## Write and execute one notebook from its text: make notebook NB=chapters/...
 	@test -n "$(NB)" || { echo "Say which: make notebook NB=chapters/02_flows/01_name"; exit 2; }
 ifdef SYMBOL
@@ -71,6 +71,13 @@ else
 		--ClearMetadataPreprocessor.preserve_nb_metadata_mask kernelspec \
 		--ClearMetadataPreprocessor.preserve_nb_metadata_mask jupytext
 endif
+
+check-notebook: $(READY)  ## One notebook: lint, rules of the book, outputs: make check-notebook NB=chapters/...
+	@test -f "$(NAME).ipynb" || { echo "Say which: make check-notebook NB=chapters/02_flows/01_name"; exit 2; }
+	$(BIN)/ruff check "$(NAME).ipynb"
+	$(BIN)/ruff format --check "$(NAME).ipynb"
+	$(BIN)/pytest -q tests/book -k "$(notdir $(NAME))"
+	$(BIN)/pytest -q "$(NAME).ipynb" --nbval-lax --nbval-cell-timeout 300
 
 # Several symbols with commas. What is there already is not asked for again.
 data: $(READY)  ## Fetch candles into data/cache: make data SYMBOL=BTC/USDT TIMEFRAME=1h SINCE=2023-01-01
@@ -135,8 +142,25 @@ grade: $(READY)  ## Grade what was handed in: make grade SUBMISSIONS=folder
 bench: $(BENCH_READY)  ## Our flows timed against zuko, nflows, normflows and torchcfm, in minutes
 	.venv-bench/bin/python -W ignore -m tests.benchmarks.bench_flows $(if $(CSV),--csv $(CSV))
 
+# Links within the site are checked by make site-test, without a network. Here a host that does not
+# answer is reported, and the build's own rules hold; a page that moved is no error.
+links: $(READY)  ## Ask every address that the book links to (needs a network)
+	$(BIN)/jupyter-book build . --all --builder linkcheck --path-output _build/links
+
+# In an environment of its own: what checks the lock is not part of it.
+audit:  ## Known faults of the locked packages (needs a network)
+	$(PYTHON) -m venv --clear .venv-audit
+	.venv-audit/bin/pip install --quiet pip-audit
+	.venv-audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip
+
+# Debian: latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended fonts-freefont-otf tex-gyre
+pdf: $(READY)  ## The book on paper, by LaTeX: _build/pdf
+	@command -v latexmk xelatex >/dev/null || { echo "LaTeX is needed; CONTRIBUTING.md says which packages."; exit 2; }
+	$(BIN)/jupyter-book build . --all --builder pdflatex --path-output _build/pdf
+	@echo "The book is in $(CURDIR)/_build/pdf/_build/latex"
+
 clean:  ## Remove what was built, and the environments
-	rm -rf _build .venv .venv-bench
+	rm -rf _build .venv .venv-bench .venv-audit
 
 $(READY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
