@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 
 from genfin_lib.data import provenance
+from genfin_lib.data.snapshots import folder_of_data
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "data" / "results"
+FOLDER = folder_of_data() / "results"
 
 
 def write_results(

@@ -41,7 +41,7 @@ def load(name: str) -> pd.DataFrame:
     if is_fetched(name):
         return load_fetched(name)
     record = provenance(name)
-    path = _directory() / record["file"]
+    path = folder_of_data() / record["file"]
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: restore it from the repository of the book.")
     raw = path.read_bytes()
@@ -75,7 +75,7 @@ def provenance(name: str) -> dict[str, Any]:
     """
     if is_fetched(name):
         return fetched_record(name)
-    records = _records(_directory())
+    records = _records(folder_of_data())
     if name not in records:
         raise ValueError(f"no data set is called {name!r}: choose one of {', '.join(records)}.")
     return dict(records[name])
@@ -92,12 +92,12 @@ def catalogue() -> pd.DataFrame:
         FileNotFoundError: the snapshots are not installed.
     """
     columns = ["title", "rows", "first", "last", "units", "licence"]
-    table = pd.DataFrame.from_dict(_records(_directory()), orient="index")[columns]
+    table = pd.DataFrame.from_dict(_records(folder_of_data()), orient="index")[columns]
     return table.rename_axis("name")
 
 
 @cache
-def _directory() -> Path:
+def folder_of_data() -> Path:
     """The folder of the snapshots: the checkout's, otherwise the installed one."""
     checkout = Path(__file__).parents[2] / "data"
     user = sysconfig.get_path("data", sysconfig.get_preferred_scheme("user"))

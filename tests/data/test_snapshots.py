@@ -40,9 +40,9 @@ def elsewhere(tmp_path, monkeypatch):
         snapshots, "__file__", str(tmp_path / "lib" / "genfin_lib" / "data" / "s.py")
     )
     monkeypatch.setattr(sysconfig, "get_path", lambda *args: str(tmp_path))
-    snapshots._directory.cache_clear()
+    snapshots.folder_of_data.cache_clear()
     yield folder
-    snapshots._directory.cache_clear()
+    snapshots.folder_of_data.cache_clear()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -116,4 +116,7 @@ def test_wheel_carries_every_file_and_the_version():
     records = json.loads((ROOT / "data" / "snapshots.json").read_text())
     needed = {record["file"] for record in records.values()} | {"snapshots.json", "LICENSES.txt"}
     assert needed <= shipped
+    results = project["tool"]["setuptools"]["data-files"]["share/genfin_lib/results"]
+    shipped = {path for pattern in results for path in ROOT.glob(pattern)}
+    assert shipped == set((ROOT / "data" / "results").glob("*.[cj]s*"))
     assert project["project"]["version"] == genfin_lib.__version__
