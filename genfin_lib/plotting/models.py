@@ -12,7 +12,14 @@ from genfin_lib.training import History
 
 
 def learning_curve(history: History, ax: Axes, *, label: str, color: str) -> Axes:
-    """Draw training (thin) and validation (bold) loss by epoch, and mark the epoch kept."""
+    """Draw training (thin) and validation (bold) loss by epoch, and mark the epoch kept.
+
+    Args:
+        history: What `fit` returned.
+        ax: Where to draw; it is returned.
+        label: Of the model, in a legend.
+        color: Of the model.
+    """
     epochs = np.arange(1, len(history.train) + 1)
     ax.plot(epochs, history.train, color=color, lw=0.9, alpha=0.6)
     if history.validation:
@@ -69,7 +76,14 @@ def density(
 def stretched_grid(
     inverse: Callable[[Tensor], Tensor], ax: Axes, *, limit: float = 3.0, lines: int = 19
 ) -> Axes:
-    """Draw the image of a square grid of the latent space under a map to data space."""
+    """Draw the image of a square grid of the latent space under a map to data space.
+
+    Args:
+        inverse: From latent points to data, `(N, 2)` to `(N, 2)`.
+        ax: Where to draw; it is returned.
+        limit: The grid reaches so far from the origin, each way.
+        lines: Number of them, each way.
+    """
     ticks = torch.linspace(-limit, limit, lines)
     fine = torch.linspace(-limit, limit, 121)
     for tick in ticks:

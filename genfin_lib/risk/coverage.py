@@ -71,7 +71,10 @@ def violations(returns: ArrayLike, var: ArrayLike, *, level: float = 0.99) -> np
 def violation_rate(returns: ArrayLike, var: ArrayLike, *, level: float = 0.99) -> float:
     """Share of days on which the loss exceeds the VaR; `1 - level` if it is right.
 
-    Arguments and errors as for `violations`.
+    Args:
+        returns: As for `violations`.
+        var: As for `violations`.
+        level: Coverage of the VaR.
     """
     return float(violations(returns, var, level=level).mean())
 

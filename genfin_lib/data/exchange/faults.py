@@ -18,7 +18,13 @@ Fault = Callable[[BaseHTTPRequestHandler, dict[str, Any]], None]
 
 
 def send(handler: BaseHTTPRequestHandler, body: bytes, *, status: int = 200) -> None:
-    """A whole HTTP answer."""
+    """A whole HTTP answer.
+
+    Args:
+        handler: Of the request that is answered.
+        body: JSON.
+        status: Of HTTP.
+    """
     handler.send_response(status)
     handler.send_header("Content-Type", "application/json")
     handler.send_header("Content-Length", str(len(body)))
@@ -111,14 +117,19 @@ REFUSALS: dict[str, Fault] = {
 
 
 def each_once(fault: Fault, *, after: int = 1) -> Iterator[Fault | None]:
-    """Right answers, one fault, and right answers for ever."""
+    """Right answers, one fault, and right answers for ever.
+
+    Args:
+        fault: What goes wrong, once.
+        after: How many right answers come first.
+    """
     yield from repeat(None, after)
     yield fault
     yield from repeat(None)
 
 
 def at_random(share: float, *, seed: int) -> Iterator[Fault | None]:
-    """Any of `FAULTS` at each request with probability `share`, on a fixed schedule."""
+    """Any of `FAULTS` at each request with probability `share`, on the schedule of `seed`."""
     rng = random.Random(seed)
     kinds = list(FAULTS.values())
     while True:
