@@ -49,6 +49,14 @@ def slow(*, df: float | None = 6.0) -> RVRAE:
     return perturbed(RVRAE(D, M, context=C, hidden=H, encoder=encoder, draws=4, **parts))
 
 
+def scaled() -> RVRAE:
+    """Each day larger or smaller as a whole."""
+    torch.manual_seed(0)
+    parts = {"decoder": LinearDecoder(D, M, H, df=None), "prior": DynamicPrior(M, H)}
+    encoder = GaussianPosterior()
+    return perturbed(RVRAE(D, M, hidden=H, encoder=encoder, common_scale=0.3, draws=2, **parts))
+
+
 def panel(n: int = 3, days: int = 7, *, gaps: bool = True, known: bool = False) -> Panel:
     """Simulated days, some of them not seen."""
     torch.manual_seed(2)
@@ -68,6 +76,7 @@ def panel(n: int = 3, days: int = 7, *, gaps: bool = True, known: bool = False) 
 
 
 MODELS = {"plain": (plain, False), "gaussian": (gaussian, False), "slow": (slow, True)}
+MODELS["scaled"] = (scaled, False)
 each_model = pytest.mark.parametrize(("build", "known"), MODELS.values(), ids=MODELS)
 
 
@@ -137,6 +146,22 @@ def test_linear_gaussian_density_with_gaps_is_that_of_the_numbers_seen() -> None
         exact = MultivariateNormal(mean[n, t][seen], covariance[n, t][seen][:, seen])
         expected = exact.log_prob(days.x[n, t][seen]) if seen.any() else torch.tensor(0.0)
         torch.testing.assert_close(scores[n, t], expected.double())
+
+
+def test_common_scale_is_a_mixture_of_sizes_of_the_day() -> None:
+    model, days = scaled(), panel()
+    spread = model.log_spread.exp().detach()
+    mixed = model.log_scores(days, draws=20_000, seed=0)
+    model.log_spread = None
+    mean, covariance = model.predict(days)
+    nodes, step = torch.linspace(-8, 8, 401, dtype=torch.float64), 16 / 400
+    for n, t in ((0, 0), (1, 1), (2, 3)):
+        seen = days.seen[n, t].bool()
+        size = (spread * nodes).exp()[:, None]
+        covariances = size[..., None] ** 2 * covariance[n, t][seen][:, seen]
+        laws = MultivariateNormal(size * mean[n, t][seen], covariances)
+        density = (laws.log_prob(days.x[n, t][seen]) + Normal(0.0, 1.0).log_prob(nodes)).exp()
+        assert abs(mixed[n, t] - (density.sum() * step).log()) < 0.03
 
 
 def test_t_density_integrates_to_one() -> None:

@@ -2,6 +2,7 @@
 
 from genfin_lib.applications.dynamic_factors.forecaster import (
     DynamicFactors,
+    FactorPath,
     NoMemory,
     informed,
     linear,
@@ -17,6 +18,7 @@ from genfin_lib.applications.dynamic_factors.inputs import (
 
 __all__ = [
     "DynamicFactors",
+    "FactorPath",
     "Inputs",
     "NoMemory",
     "align",

@@ -1,13 +1,15 @@
 """Dynamic factor models fitted on a stretch of days and asked about the days after it."""
 
 from collections.abc import Callable
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
+from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
 from genfin_lib.applications.dynamic_factors.inputs import Inputs
+from genfin_lib.distributions import fixed_seed
 from genfin_lib.latent import (
     RVRAE,
     GaussianPosterior,
@@ -24,6 +26,35 @@ BURN_IN = 250
 MARKET = 9
 
 
+class FactorPath(NamedTuple):
+    r"""What a model linear in its factors said of each day, and of the factors afterwards.
+
+    .. math:: \mathrm{Var}(x_t \mid h_{t-1}) = E_t E_t^\top + \mathrm{diag}(d_t), \qquad
+        x_t \approx E_t f_t + \text{own noise}
+
+    Attributes:
+        exposures: :math:`E`, the move of each series when a factor moves by one standard deviation,
+            in units of the returns, ``(n, S, M)``; known the evening before.
+        own: :math:`d`, variance of own noise, ``(n, S)``; known the evening before.
+        factors: :math:`f`, filtered factors in standard deviations, ``(n, M)``; known with the day.
+        kl: What the day taught about its factors, nats, ``(n,)``; known with the day.
+        distance: Of the state after the day from the nearest of three centres of the training days'
+            states, coordinates in standard deviations, ``(n,)``.
+    """
+
+    exposures: np.ndarray
+    own: np.ndarray
+    factors: np.ndarray
+    kl: np.ndarray
+    distance: np.ndarray
+
+    def covariances(self) -> np.ndarray:
+        """Covariance of each day's returns given the days before, ``(n, S, S)``."""
+        shared = self.exposures @ self.exposures.swapaxes(1, 2)
+        found: np.ndarray = shared + self.own[..., None] * np.eye(self.own.shape[1])
+        return found
+
+
 class NoMemory(nn.Module):
     """A cell that forgets: what a recurrent model would be without its recurrence."""
 
@@ -33,12 +64,28 @@ class NoMemory(nn.Module):
 
 
 def plain(series: int, factors: int, own: int, context: int, *, hidden: int = 16) -> RVRAE:
-    """The sources' form: networks for encoder, prior and decoder, Gaussian noise."""
+    """The sources' form: networks for encoder, prior and decoder, Gaussian noise.
+
+    Args:
+        series: Number of series.
+        factors: Number of factors.
+        own: Number of features of each series (not used).
+        context: Number of features that all share.
+        hidden: Width of the state.
+    """
     return RVRAE(series, factors, context=context, hidden=hidden)
 
 
 def linear(series: int, factors: int, own: int, context: int, *, hidden: int = 16) -> RVRAE:
-    """Linear in the factors; loadings, scales of noise and of factors from the state; t tails."""
+    """Linear in the factors; loadings, scales of noise and of factors from the state; t tails.
+
+    Args:
+        series: Number of series.
+        factors: Number of factors.
+        own: Number of features of each series (not used).
+        context: Number of features that all share.
+        hidden: Width of the state.
+    """
     return RVRAE(
         series,
         factors,
@@ -61,8 +108,20 @@ def informed(
     hidden: int = 8,
     df: float | None = 5.0,
     memory: bool = True,
+    common_scale: float = 0.0,
 ) -> RVRAE:
-    """Slow loadings and features given, t noise of each series; the state moves factor scales."""
+    """Slow loadings and features given, t noise of each series; the state moves factor scales.
+
+    Args:
+        series: Number of series.
+        factors: Number of factors.
+        own: Number of features of each series.
+        context: Number of features that all share.
+        hidden: Width of the state.
+        df: Degrees of freedom of the noise at the start; none for Gaussian noise.
+        memory: Whether the state remembers; else it is zero.
+        common_scale: Initial spread of the logarithm of a day's size; none if zero.
+    """
     return RVRAE(
         series,
         factors,
@@ -74,6 +133,7 @@ def informed(
         cell=None if memory else NoMemory(),
         draws=8,
         warm_up=0.0,
+        common_scale=common_scale,
     )
 
 
@@ -89,6 +149,7 @@ class DynamicFactors:
         rescaled: Whether it sees returns over yesterday's volatility; else over one constant.
         days: Days of training.
         window: Days of a stretch, over which gradients flow.
+        batch_size: Stretches a step.
         epochs: Passes over the stretches.
         learning_rate: Initial one.
         seed: Of weights, order and draws.
@@ -103,6 +164,7 @@ class DynamicFactors:
         rescaled: bool = True,
         days: int = 2500,
         window: int = 25,
+        batch_size: int = 20,
         epochs: int = 10,
         learning_rate: float = 3e-3,
         seed: int = 0,
@@ -110,6 +172,7 @@ class DynamicFactors:
         self.factors = factors
         self.build, self.features, self.rescaled = build, features, rescaled
         self.days, self.window, self.epochs = days, window, epochs
+        self.batch_size = batch_size
         self.learning_rate, self.seed = learning_rate, seed
 
     def fit(self, inputs: Inputs, stop: int) -> Self:
@@ -118,7 +181,7 @@ class DynamicFactors:
         Raises:
             ValueError: fewer rows than one window.
         """
-        first = max(0, stop - self.days)
+        self.stop, first = stop, max(0, stop - self.days)
         known = inputs.features[first:stop]
         self.centre, self.spread = known.mean(axis=(0, 1)), known.std(axis=(0, 1)) + 1e-8
         self.size = (inputs.y[first:stop] * inputs.scale[first:stop]).std(axis=0)
@@ -130,7 +193,7 @@ class DynamicFactors:
             self.panel(inputs, first, stop).windows(self.window),
             seed=self.seed,
             epochs=self.epochs,
-            batch_size=20,
+            batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             cosine=True,
             clip_norm=1.0,
@@ -171,3 +234,43 @@ class DynamicFactors:
         covariance = self.model.predict(panel)[1][0, early:].double().numpy()
         found: np.ndarray = covariance * scale[:, :, None] * scale[:, None, :]
         return found
+
+    @torch.no_grad()
+    def path(
+        self, inputs: Inputs, first: int, stop: int, *, draws: int = 32, seed: int = 0
+    ) -> FactorPath:
+        """Forecasts of rows ``first`` to ``stop`` taken apart by factor, and the factors found.
+
+        Args:
+            inputs: Those of `fit`, or longer.
+            first: First row.
+            stop: Row after the last.
+            draws: Behind the KL, which has no closed form for t factors.
+            seed: Of the draws.
+
+        Raises:
+            ValueError: a decoder that is not linear in the factors.
+        """
+        decoder = self.model.decoder
+        if not isinstance(decoder, LinearDecoder):
+            raise ValueError(f"{type(decoder).__name__}: a decoder linear in its factors is needed")
+        panel, early, scale = self._asked(inputs, first, stop)
+        found = self.model.filter(panel)
+        terms = decoder.terms(found.before, panel)
+        exposures = (terms.loadings * found.prior.stddev[..., None, :])[0, early:]
+        exposures = exposures.double().numpy() * scale[..., None]
+        variances = np.einsum("tii->ti", self.covariances(inputs, first, stop))
+        with fixed_seed(seed):
+            kl = self.model.elbo(Panel._make(part.expand(draws, *part.shape[1:]) for part in panel))
+        trained = self.model.filter(self.panel(inputs, max(0, self.stop - self.days), self.stop))
+        known = trained.before[0].numpy()
+        centre, spread = known.mean(axis=0), known.std(axis=0) + 1e-8
+        clusters = KMeans(3, n_init=5, random_state=seed).fit((known - centre) / spread)
+        states = torch.cat((found.before[0, early + 1 :], found.state)).numpy()
+        return FactorPath(
+            exposures,
+            variances - np.square(exposures).sum(axis=-1),
+            (found.factors / found.prior.stddev)[0, early:].double().numpy(),
+            kl.kl.mean(dim=0)[early:].double().numpy(),
+            clusters.transform((states - centre) / spread).min(axis=1),
+        )

@@ -14,7 +14,9 @@ from genfin_lib.applications.dynamic_factors import (
     principal_factors,
     run,
 )
-from genfin_lib.applications.dynamic_factors.run import daily_table, portfolios, walk
+from genfin_lib.applications.dynamic_factors.run import daily_table, stretch, walk
+from genfin_lib.applications.joint.designs import stock_returns
+from genfin_lib.applications.results import read_results
 from genfin_lib.data import simulate_factors
 
 
@@ -104,20 +106,6 @@ def test_ewma_correlation_is_the_recursion() -> None:
     np.testing.assert_allclose(ewma_correlation(y, decay=0.9)[-1], q / size / size[:, None])
 
 
-def test_portfolios_hold_what_was_known_at_the_start_of_the_week(returns) -> None:
-    inputs = factor_inputs(returns, factors=2)
-    laws = {"one": np.tile(np.eye(6), (20, 1, 1))}
-    table = portfolios(returns, inputs, laws, 1100, 1120)
-    simple = 100 * np.expm1(returns.to_numpy()[1101:1121] / 100)
-    np.testing.assert_allclose(table["one"], simple.mean(axis=1))  # equal variances
-    np.testing.assert_allclose(table["one, trades"], 0, atol=1e-12)
-    later = returns.copy()
-    later.iloc[1106:] *= 3.0
-    again = portfolios(later, factor_inputs(later, factors=2), laws, 1100, 1120)
-    for name in ("Ledoit-Wolf", "EWMA 0.99"):
-        np.testing.assert_allclose(again[name][:5], table[name][:5])
-
-
 def test_walk_scores_each_day_once(returns, monkeypatch) -> None:
     small = {
         "informed": DynamicFactors(factors=2, days=400, epochs=1),
@@ -147,3 +135,13 @@ def test_slow_loadings_find_the_space_of_constant_ones() -> None:
     scaled = sample.loadings[0] / np.sqrt(np.diagonal(sample.covariances[0]))[:, None]
     truth = np.linalg.qr(scaled)[0]
     assert np.linalg.svd(found.T @ truth)[1].min() > 0.9
+
+
+def test_the_first_stretch_of_the_stored_table_comes_again() -> None:
+    stored = read_results("rvrae_selection").set_index("date")["no recurrence"].iloc[:250]
+    returns = stock_returns()[: stored.index[-1]]
+    inputs = factor_inputs(returns)
+    end = len(inputs.index)
+    found = stretch("no recurrence", 0, inputs, end - 250, end)
+    assert list(found["date"].astype(str)) == list(stored.index)
+    assert abs(-found["log_score"].mean() / 20 - stored.mean()) < 0.003
