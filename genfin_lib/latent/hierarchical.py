@@ -191,8 +191,11 @@ class HierarchicalVAE(LatentVariableModel):
     def kl_by_place(self, x: Tensor, *, draws: int = 8, seed: int) -> list[Tensor]:
         r"""Nats that each level says at each of its places, top first, ``(N, positions)``.
 
-        .. math:: k_{l,t} = \mathrm{E}_q\, \mathrm{KL}\bigl(q(z_{l,t} \mid z_{>l}, x) \,\|\,
-            p(z_{l,t} \mid z_{>l})\bigr)
+        .. math::
+            \begin{aligned}
+            k_{l,t} = \mathrm{E}_q\, \mathrm{KL}\bigl(& q(z_{l,t} \mid z_{>l}, x) \\
+            & \|\, p(z_{l,t} \mid z_{>l})\bigr)
+            \end{aligned}
 
         The sum over places is the KL of :meth:`elbo`; it tells that something is strange at this
         scale, the places tell when.
