@@ -21,6 +21,11 @@ from sphinx.application import Sphinx
 # All that tex-chtml.js can ask for while a page is read: its fonts, and TeX packages on first use.
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")
 
+# An icon in the theme's script: name, size, other names, code point, outline.
+ICON = re.compile(
+    r'(?:"([a-z0-9-]+)"|\b([a-z0-9]+)):'
+    r'\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?'
+)
 EMPTY_HEADER = re.compile(r"<th\b([^>]*)>(?:\s|&nbsp;)*</th>")
 REPEATED_IDS = {"exercise-content", "proof-content", "solution-content"}
 
@@ -114,6 +119,22 @@ def copy_mathjax(app: Sphinx) -> None:
                 shutil.copy(source / part, target)
 
 
+def drop_unused_icons(app: Sphinx, exception: Exception | None) -> None:
+    """Two thousand icons make half a megabyte on the wire; the pages show a dozen of them."""
+    script = Path(app.outdir, "_static", "scripts", "fontawesome.js")
+    if exception or not script.is_file():
+        return
+    users = [path for kind in ("*.html", "*.js") for path in Path(app.outdir).rglob(kind)]
+    text = "\n".join(path.read_text("utf-8") for path in users if path != script)
+    names = set(re.findall(r"\bfa-([a-z0-9-]+)", text))
+
+    def keep(icon: re.Match[str]) -> str:
+        known = {icon[1] or icon[2], *re.findall(r'"([a-z0-9-]+)"', icon[3])}
+        return icon[0] if known & names else ""
+
+    script.write_text(ICON.sub(keep, script.read_text("utf-8")), "utf-8")
+
+
 def skip_tuple_fields(
     app: Sphinx, what: str, name: str, member: Any, skip: bool, options: Any
 ) -> bool:
@@ -155,6 +176,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(fold_title, html=(visit_fold_title, depart_fold_title))
     numpy.typing.ArrayLike = ArrayLike  # before autodoc imports the library
     app.connect("autodoc-skip-member", skip_tuple_fields)
+    app.connect("build-finished", drop_unused_icons)
     app.connect("builder-inited", copy_mathjax)
     app.connect("doctree-read", remember_anchors)
     app.connect("doctree-resolved", resolve_doctree)

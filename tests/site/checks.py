@@ -1,9 +1,11 @@
 """Open a page as a reader would, and write down everything that is wrong with it."""
 
+import gzip
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response
@@ -72,6 +74,7 @@ class PageReport:
 
     foreign_requests: list[str] = field(default_factory=list)
     failed_requests: list[str] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)  # what it asked for, by path: no complaint
     console: list[str] = field(default_factory=list)
     tex: list[str] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
@@ -88,6 +91,7 @@ def listen(page: Page, report: PageReport, host: str) -> None:
             report.foreign_requests.append(request.url)
 
     def on_response(response: Response) -> None:
+        report.files.add(unquote(urlsplit(response.url).path))
         if response.status >= 400:
             report.failed_requests.append(f"{response.status} {response.url}")
 
@@ -100,6 +104,14 @@ def listen(page: Page, report: PageReport, host: str) -> None:
     page.on("requestfailed", lambda r: report.failed_requests.append(f"{r.failure} {r.url}"))
     page.on("console", on_console)
     page.on("pageerror", lambda error: report.console.append(f"uncaught: {error}"))
+
+
+@cache
+def wire_size(file: Path) -> int:
+    """Bytes that a host sends for a file: text is compressed on the way, pictures are already."""
+    content = file.read_bytes()
+    plain = file.suffix in {".html", ".css", ".js", ".svg", ".json"}
+    return len(gzip.compress(content, 6)) if plain else len(content)
 
 
 def open_page(page: Page, url: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.site.checks import SITE, PageReport
+from tests.site.checks import SITE, PageReport, wire_size
 
 # All of them: chapters, index, search and the listings of source code.
 PAGES = sorted(str(page.relative_to(SITE)) for page in SITE.rglob("*.html"))
@@ -37,6 +37,16 @@ def test_asks_no_other_host(path: str, report: Report) -> None:
 def test_every_request_succeeds(path: str, report: Report) -> None:
     problems = report(path).failed_requests
     assert not problems, complain(problems)
+
+
+@each_page
+def test_page_is_light(path: str, report: Report) -> None:
+    """With all that it asks for, fonts and the scripts of formulas too, and nothing cached."""
+    files = [SITE / name.removeprefix("/genfin/") for name in report(path).files]
+    sizes = {file.name: wire_size(file) for file in files if file.is_file()}
+    largest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
+    assert sizes
+    assert sum(sizes.values()) < 1_500_000, largest
 
 
 @each_page

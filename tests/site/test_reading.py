@@ -121,3 +121,36 @@ def test_the_table_of_contents_opens_on_a_phone(page: Page, base_url: str) -> No
     expect(chapter).to_be_hidden()
     page.locator("button.primary-toggle").click()
     expect(chapter).to_be_visible()
+
+
+def test_the_map_leads_to_a_chapter(page: Page, base_url: str) -> None:
+    open_page(page, base_url)
+    page.get_by_role("link", name="Glow of windows").click()
+    expect(page.locator("article h1")).to_contain_text("Glow")
+
+
+def test_a_picture_leads_to_its_figure(page: Page, base_url: str) -> None:
+    open_page(page, base_url)
+    picture = page.locator(".gallery a").first
+    picture.scroll_into_view_if_needed()
+    assert picture.locator("img").evaluate("image => image.decode().then(() => true)")
+    picture.click()
+    page.wait_for_url(re.compile(r"#fig-"))
+    expect(page.locator(f"[id='{page.url.partition('#')[2]}'] img")).to_be_visible()
+
+
+def test_a_pitfall_leads_to_its_mistake(page: Page, base_url: str) -> None:
+    open_page(page, f"{base_url}chapters/appendix/pitfalls.html")
+    page.get_by_role("link", name="mistake 2").first.click()
+    page.wait_for_url(re.compile(r"#mistake-2$"))
+    expect(page.locator("#mistake-2")).to_be_in_viewport()
+
+
+def test_reference_and_chapter_lead_to_each_other(page: Page, base_url: str) -> None:
+    open_page(page, f"{base_url}chapters/appendix/api.html")
+    used = page.locator("dt[id='genfin_lib.flows.nice'] + dd").get_by_text("Used in")
+    used.locator("xpath=following::a[1]").click()
+    fold = page.locator("details.library-used")
+    fold.locator("summary").click()
+    fold.get_by_role("link", name="flows.nice", exact=True).click()
+    page.wait_for_url("**/api.html#genfin_lib.flows.nice")
