@@ -113,6 +113,7 @@ latency: $(READY)  ## Time the live pipeline after the fetch, stage by stage (a 
 rvrae: $(READY)  ## Dynamic factor models, one ingredient at a time: 2007-2010, then the whole protocol
 	$(BIN)/python -m genfin_lib.applications.dynamic_factors.run --select
 	$(BIN)/python -m genfin_lib.applications.dynamic_factors.run
+	$(BIN)/python -m genfin_lib.applications.dynamic_factors.study
 
 signals: $(READY)  ## What the flow says each evening, and what rules on it earned (10 minutes)
 	$(BIN)/python -m genfin_lib.applications.signals
