@@ -70,11 +70,11 @@ class ActNorm(Transform):
 class InvertibleLinear(Transform):
     r"""Invertible matrix over the channels, at each time: the 1x1 convolution of Glow.
 
-    .. math:: z = W x, \qquad W = P\,L\,\bigl(U + \operatorname{diag}(\sigma \odot e^{s})\bigr),
+    .. math:: z = W x, \qquad W = P\,L\,\bigl(U + \operatorname{diag}(\epsilon \odot e^{s})\bigr),
               \qquad \log|\det W| = \sum_j s_j
 
     with a fixed permutation :math:`P`, :math:`L` unit lower and :math:`U` strictly upper
-    triangular, fixed signs :math:`\sigma` and learned :math:`s`.
+    triangular, fixed signs :math:`\epsilon_j = \pm 1` and learned :math:`s`.
 
     The matrix starts as a random permutation, and learns how to mix. The paper starts from a random
     rotation, which suits pixels, alike as they are; it costs features that mean something each
