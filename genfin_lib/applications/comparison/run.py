@@ -187,6 +187,9 @@ def leaderboard(table: pd.DataFrame) -> pd.DataFrame:
 
     The spread is the standard deviation over seeds: of fitting *and* drawing again. It does not
     hold the error of the later data, which all models share.
+
+    Args:
+        table: Long, with a row for each ``task, score, model`` and seed.
     """
     grouped = table.groupby(["task", "score", "model"], sort=False)["value"]
     return grouped.agg(mean="mean", spread="std").reset_index()
