@@ -151,7 +151,7 @@ def test_linear_gaussian_density_with_gaps_is_that_of_the_numbers_seen() -> None
 def test_common_scale_is_a_mixture_of_sizes_of_the_day() -> None:
     model, days = scaled(), panel()
     spread = model.log_spread.exp().detach()
-    mixed = model.log_scores(days, draws=20_000, seed=0)
+    mixed, found = model.log_scores(days, draws=5000, seed=0), model.predict(days)
     model.log_spread = None
     mean, covariance = model.predict(days)
     nodes, step = torch.linspace(-8, 8, 401, dtype=torch.float64), 16 / 400
@@ -162,6 +162,11 @@ def test_common_scale_is_a_mixture_of_sizes_of_the_day() -> None:
         laws = MultivariateNormal(size * mean[n, t][seen], covariances)
         density = (laws.log_prob(days.x[n, t][seen]) + Normal(0.0, 1.0).log_prob(nodes)).exp()
         assert abs(mixed[n, t] - (density.sum() * step).log()) < 0.03
+    weights, size = Normal(0.0, 1.0).log_prob(nodes).exp() * step, (spread * nodes).exp()
+    torch.testing.assert_close(found[0], (weights * size).sum() * mean)
+    second = covariance + mean[..., :, None] * mean[..., None, :]
+    second = (weights * size**2).sum() * second - found[0][..., :, None] * found[0][..., None, :]
+    torch.testing.assert_close(found[1], second)
 
 
 def test_t_density_integrates_to_one() -> None:
