@@ -1,18 +1,26 @@
 """Every generative model on the same data and the same scores."""
 
-from genfin_lib.applications.comparison.entries import ENTRIES, Budget, Entry, Generator
-from genfin_lib.applications.comparison.run import compare, leaderboard, score
-from genfin_lib.applications.comparison.scores import (
-    Coverage,
+from genfin_lib.applications.comparison.adapters import Generator
+from genfin_lib.applications.comparison.distances import (
     DiscrepancyTest,
-    Novelty,
-    TailRisk,
+    kernel_scores,
     maximum_mean_discrepancy,
-    mode_coverage,
-    novelty,
-    tail_risk,
+    median_distance,
     wasserstein_by_horizon,
 )
+from genfin_lib.applications.comparison.entries import ENTRIES, Budget, Entry, Training
+from genfin_lib.applications.comparison.run import against, compare, leaderboard
+from genfin_lib.applications.comparison.scores import (
+    Coverage,
+    Novelty,
+    TailRisk,
+    auroc,
+    mode_coverage,
+    novelty,
+    scrambled,
+    tail_risk,
+)
+from genfin_lib.applications.comparison.scoring import score
 from genfin_lib.applications.comparison.tasks import TASKS, Task
 
 __all__ = [
@@ -26,12 +34,18 @@ __all__ = [
     "Novelty",
     "TailRisk",
     "Task",
+    "Training",
+    "against",
+    "auroc",
     "compare",
+    "kernel_scores",
     "leaderboard",
     "maximum_mean_discrepancy",
+    "median_distance",
     "mode_coverage",
     "novelty",
     "score",
+    "scrambled",
     "tail_risk",
     "wasserstein_by_horizon",
 ]

@@ -8,7 +8,7 @@ from joblib import cpu_count
 from genfin_lib.applications.comparison.entries import ENTRIES, Budget
 from genfin_lib.applications.comparison.run import SEEDS, compare, leaderboard
 from genfin_lib.applications.comparison.tasks import TASKS
-from genfin_lib.applications.results import FOLDER, write_results
+from genfin_lib.applications.results import write_results
 
 
 def main() -> None:
@@ -17,28 +17,28 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=[*TASKS], choices=[*TASKS])
     parser.add_argument("--models", nargs="+", default=[*ENTRIES], choices=[*ENTRIES])
     parser.add_argument("--seeds", nargs="+", type=int, default=[*SEEDS])
+    parser.add_argument("--times", type=float, default=1.0, help="of the published training")
     parser.add_argument("--jobs", type=int, default=cpu_count())
     asked = parser.parse_args()
     began = time.perf_counter()
     tasks = [TASKS[name]() for name in asked.tasks]
     models = {name: ENTRIES[name] for name in asked.models}
-    table, densities = compare(tasks, models, seeds=asked.seeds, n_jobs=asked.jobs)
-    print(leaderboard(table).round(4).to_string(index=False))
-    if (asked.tasks, asked.models, asked.seeds) != ([*TASKS], [*ENTRIES], [*SEEDS]):
-        return
-    write_results(
-        "comparison",
-        table,
-        command="make comparison",
-        seed=0,
-        inputs=sorted({name for task in tasks for name in task.inputs}),
-        facts={
-            "seconds": round(time.perf_counter() - began),
-            "examples": Budget().examples,
-            "processes": asked.jobs,
-        },
+    table, losses = compare(
+        tasks, models, seeds=asked.seeds, budget=Budget(times=asked.times), n_jobs=asked.jobs
     )
-    densities.to_parquet(FOLDER / "comparison_log_prob.parquet", index=False)
+    print(leaderboard(table).round(4).to_string(index=False))
+    whole = [*TASKS], [*ENTRIES], [*SEEDS], 1.0
+    if (asked.tasks, asked.models, asked.seeds, asked.times) != whole:
+        return
+    for name, part in (("comparison", table), ("comparison_losses", losses)):
+        write_results(
+            name,
+            part,
+            command="make comparison",
+            seed=0,
+            inputs=sorted({name for task in tasks for name in task.inputs}),
+            facts={"seconds": round(time.perf_counter() - began), "processes": asked.jobs},
+        )
 
 
 if __name__ == "__main__":

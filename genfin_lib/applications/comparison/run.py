@@ -11,88 +11,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from joblib import Parallel, delayed
 
-from genfin_lib.applications.comparison.entries import Budget, Entry, Generator
-from genfin_lib.applications.comparison.scores import (
-    maximum_mean_discrepancy,
-    mode_coverage,
-    novelty,
-    tail_risk,
-    wasserstein_by_horizon,
-)
+from genfin_lib.applications.comparison.entries import Budget, Entry
+from genfin_lib.applications.comparison.scoring import score
 from genfin_lib.applications.comparison.tasks import (
-    REGIME_WEIGHTS,
     Task,
-    regime_log_densities,
 )
 from genfin_lib.applications.results import ROOT
-from genfin_lib.distributions import fixed_seed
-from genfin_lib.risk import compare_stylized_facts
+from genfin_lib.risk import newey_west_standard_error
 
-SEEDS = (0, 1, 2, 3, 4)
-# Examples that the scores quadratic in their number look at.
-AT_MOST = 700
+SEEDS = (0, 1, 2)
 # Of a run that is not finished, and of all that were.
 PARTS = ROOT / "data" / "cache" / "comparison"
-
-
-def score(model: Generator, task: Task, *, seed: int) -> tuple[dict[str, float], list[float]]:
-    """All scores of a fitted model, and its log-density of each later example.
-
-    As many examples are drawn as there are later ones, for extremes grow with the sample.
-
-    Args:
-        model: Fitted on the task's training part.
-        task: Whose later part sets the standard.
-        seed: Of draws, bootstraps and permutations.
-
-    Returns:
-        Scores by name, ``finite`` among them: the share of generated examples without NaN or
-        inf. Unless it is one, there are no scores of the draws. The list is empty if the model has
-        no likelihood.
-    """
-    began = time.perf_counter()
-    drawn = model.sample(len(task.later), seed=seed).double().numpy()
-    seconds = time.perf_counter() - began
-    rows = drawn.reshape(len(drawn), -1)
-    found = {
-        "finite": float(np.isfinite(rows).all(axis=1).mean()),
-        "seconds per 1000 draws": 1000 * seconds / len(drawn),
-        "parameters": float(sum(p.numel() for p in getattr(model, "parameters", list)())),
-    }
-    log_prob: list[float] = []
-    if hasattr(model, "log_prob"):
-        # Bounds have draws of their own.
-        with torch.no_grad(), fixed_seed(seed):
-            later, seen = (
-                model.log_prob(part) / math.prod(part.shape[1:])
-                for part in (task.later, task.train[:: max(1, len(task.train) // 1000)])
-            )
-        log_prob = later.tolist()
-        found |= {"nll": -later.mean().item(), "nll of training": -seen.mean().item()}
-    if found["finite"] < 1:
-        return found, log_prob
-    real, unseen = (part.double().numpy() for part in (task.later, task.validation))
-    pick = [np.linspace(0, len(x) - 1, min(len(x), AT_MOST)).astype(int) for x in (real, drawn)]
-    distance = maximum_mean_discrepancy(real[pick[0]], drawn[pick[1]], seed=seed)
-    new = novelty(drawn, task.train.numpy(), unseen)
-    found |= {
-        "MMD": distance.statistic,
-        "MMD in spreads": distance.statistic / distance.spread,
-        "novelty": new.ratio,
-        "copies": new.copies,
-    }
-    found |= _of_paths(drawn, real, seed) if drawn.ndim == 3 else _of_rows(drawn, real)
-    if task.name == "regimes":
-        modes = mode_coverage(
-            regime_log_densities(drawn),
-            REGIME_WEIGHTS,
-            true_log_densities=regime_log_densities(real),
-        )
-        found |= {"missed": modes.missed, "invented": modes.invented}
-    return found, log_prob
 
 
 def cell(
@@ -111,22 +42,22 @@ def cell(
         folder: Where cells are kept.
 
     Returns:
-        ``task, model, seed, scores, log_prob``.
+        ``task, model, seed, scores``, and ``each``: losses by block of later examples.
     """
     path = folder / f"{_digest(task, name, seed, budget)}.json"
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))
-    began = time.perf_counter()
+    began = time.process_time()
     model = entry.build(task, seed, budget)
-    seconds = time.perf_counter() - began
-    scores, log_prob = score(model, task, seed=seed)
+    seconds = time.process_time() - began
+    scores, each = score(model, task, seed=seed)
     scores["seconds of training"] = seconds
     found = {
         "task": task.name,
         "model": name,
         "seed": seed,
         "scores": scores,
-        "log_prob": log_prob,
+        "each": {name: by_block(values, task.block) for name, values in each.items()},
     }
     folder.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{time.time_ns()}.tmp")
@@ -158,13 +89,14 @@ def compare(
         n_jobs: Processes.
 
     Returns:
-        Scores as ``task, model, seed, score, value``; log-densities of later examples per
-        dimension as ``task, model, seed, example, log_prob``.
+        Scores as ``task, model, seed, score, value``; mean losses in each stretch of the later
+        period as ``task, model, seed, loss, block, value``. All of one seed come before all of
+        the next: a run cut short has some seeds whole.
     """
     budget = Budget() if budget is None else budget
     cells = Parallel(n_jobs=n_jobs)(
         delayed(cell)(task, name, entry, seed, budget, folder)
-        for task, (name, entry), seed in itertools.product(tasks, models.items(), seeds)
+        for seed, task, (name, entry) in itertools.product(seeds, tasks, models.items())
         if entry.takes(task)
     )
     keys = ("task", "model", "seed")
@@ -173,13 +105,53 @@ def compare(
         for found in cells
         for name, value in found["scores"].items()
     ]
-    densities = [
-        {**{key: found[key] for key in keys}, "example": i, "log_prob": value}
+    losses = [
+        {**{key: found[key] for key in keys}, "loss": name, "block": block, "value": value}
         for found in cells
-        for i, value in enumerate(found["log_prob"])
+        for name, values in found["each"].items()
+        for block, value in enumerate(values)
     ]
-    columns = [*keys, "example", "log_prob"]
-    return pd.DataFrame(rows), pd.DataFrame(densities, columns=columns)
+    columns = [*keys, "loss", "block", "value"]
+    return pd.DataFrame(rows), pd.DataFrame(losses, columns=columns)
+
+
+def by_block(values: Sequence[float], block: Sequence[int]) -> list[float]:
+    """Mean of the values of each block, in the order of the blocks; fifty each if there are none.
+
+    Args:
+        values: By example.
+        block: Of each example, or nothing.
+    """
+    label = np.asarray(block) if len(block) else np.arange(len(values)) // 50
+    return [float(mean) for mean in pd.Series(values).groupby(label).mean()]
+
+
+def against(losses: pd.DataFrame, reference: str) -> pd.DataFrame:
+    r"""How much each model loses to one of them on average, and whether that could be chance.
+
+    .. math:: t = \frac{\bar d}{\sqrt{\mathrm{se}_{\text{time}}^2 + \mathrm{se}_{\text{seeds}}^2}}
+
+    with :math:`d` the difference of two losses in one stretch of time, averaged over seeds. The
+    first error is that of `genfin_lib.risk.diebold_mariano`: other later data. The second is that
+    of the mean over seeds: other weights. Models are paired in both: a wild month is wild for all.
+
+    Args:
+        losses: Of one task and one loss: ``model, seed, block, value``.
+        reference: Model that the others are held against.
+
+    Returns:
+        ``difference``, positive if worse, ``error`` and ``t`` by model, best first.
+    """
+    wide = losses.pivot_table(index=["seed", "block"], columns="model", values="value")
+    found = {}
+    for model in wide.columns.drop(reference):
+        gap = (wide[model] - wide[reference]).dropna().unstack("block")  # (seeds, blocks)
+        by_seed = gap.mean(axis=1)
+        seeds = by_seed.std() / math.sqrt(len(by_seed)) if len(by_seed) > 1 else 0.0
+        path = gap.mean().to_numpy()
+        error = math.hypot(newey_west_standard_error(path), seeds)
+        found[model] = {"difference": path.mean(), "error": error, "t": path.mean() / error}
+    return pd.DataFrame(found).T.sort_values("difference")
 
 
 def leaderboard(table: pd.DataFrame) -> pd.DataFrame:
@@ -195,49 +167,8 @@ def leaderboard(table: pd.DataFrame) -> pd.DataFrame:
     return grouped.agg(mean="mean", spread="std").reset_index()
 
 
-def _of_paths(drawn: np.ndarray, real: np.ndarray, seed: int) -> dict[str, float]:
-    """Scores of windows of one channel."""
-    mine, theirs = drawn[:, 0], real[:, 0]
-    facts = compare_stylized_facts(theirs, mine, seed=seed, draws=200)
-    tails = facts[facts["fact"] == "left tail index"].iloc[0]
-    horizons = [h for h in (1, 5, 21) if h <= mine.shape[1]]
-    found = {
-        "facts that agree": float(facts["agrees"].mean()),
-        "left tail index": float(tails["synthetic"] - tails["real"]),
-    }
-    for horizon, value in wasserstein_by_horizon(theirs, mine, horizons=horizons).items():
-        found[f"Wasserstein, {horizon} days"] = value
-    return found | _risks(mine, theirs)
-
-
-def _of_rows(drawn: np.ndarray, real: np.ndarray) -> dict[str, float]:
-    """Scores of cross-sections: each asset alone, and the mean of all."""
-    each = [
-        wasserstein_by_horizon(real[:, [j]], drawn[:, [j]], horizons=(1,))[1]
-        for j in range(real.shape[1])
-    ]
-    whole = [x.mean(axis=1, keepdims=True) for x in (real, drawn)]
-    found = {
-        "Wasserstein, single": float(np.mean(each)),
-        "Wasserstein, mean of all": wasserstein_by_horizon(*whole, horizons=(1,))[1],
-    }
-    return found | _risks(whole[1], whole[0])
-
-
-def _risks(drawn: np.ndarray, real: np.ndarray) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for level in (0.99, 0.975):
-        risk = tail_risk(drawn, real, level=level)
-        found |= {
-            f"VaR ratio, {level}": risk.var_ratio,
-            f"ES ratio, {level}": risk.es_ratio,
-            f"FZ0, {level}": risk.fz0,
-        }
-    return found
-
-
 def _digest(task: Task, model: str, seed: int, budget: Budget) -> str:
-    sha = hashlib.sha256(repr((task.name, model, seed, budget)).encode())
+    sha = hashlib.sha256(repr((task.name, task.seconds, model, seed, budget)).encode())
     for part in (task.train, task.validation, task.later):
         sha.update(part.numpy().tobytes())
     return sha.hexdigest()[:24]

@@ -15,6 +15,7 @@ from genfin_lib.data import windows
 # Models are fitted before the first year, settled on the years between, and scored from the last.
 VALIDATION, LATER = "2011-01-01", "2014-01-01"
 LENGTH = 64
+MONTH = 21
 REGIME_WEIGHTS = (0.75, 0.25)
 REGIME_MEANS = (0.0008, -0.0010)
 REGIME_VOLATILITIES = (0.007, 0.020)
@@ -29,6 +30,9 @@ class Task:
         train: Examples ``(N, channels, length)`` or ``(N, D)``.
         validation: Later ones, which training may look at to stop.
         later: Later still, for scores alone; windows of it do not overlap.
+        block: Of each later example, which stretch of time it is from: examples of one block are
+            not independent. Empty if each stands alone.
+        seconds: Of one core, that a training may take.
         inputs: Snapshots that it came from; none if it is simulated.
     """
 
@@ -36,6 +40,8 @@ class Task:
     train: Tensor
     validation: Tensor
     later: Tensor
+    block: tuple[int, ...] = ()
+    seconds: float = 6.0
     inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -48,7 +54,7 @@ class Task:
             )
 
 
-def return_windows(*, length: int = LENGTH, stride: int = 8) -> Task:
+def return_windows(*, length: int = LENGTH, stride: int = 16) -> Task:
     """Windows of the index and the 20 stocks, pooled, in standard deviations of the training part.
 
     Each series is divided by its own deviation, so that one law can hold for all. Windows of the
@@ -67,11 +73,14 @@ def return_windows(*, length: int = LENGTH, stride: int = 8) -> Task:
         each = [windows(series, length, stride=step) for _, series in part.items()]
         return torch.tensor(np.concatenate(each), dtype=torch.float32).transpose(1, 2).contiguous()
 
+    block = tuple(range(len(later) // length)) * later.shape[1]
     return Task(
         "windows",
         cut(train / scale, stride),
         cut(validation / scale, stride),
         cut(later / scale, length),
+        block=block,
+        seconds=12.0,
         inputs=INPUTS,
     )
 
@@ -82,11 +91,12 @@ def cross_sections() -> Task:
     train, validation, later = (
         torch.tensor(part.to_numpy(), dtype=torch.float32) for part in parts
     )
-    return Task("cross-sections", train, validation, later, inputs=("sp500_stocks",))
+    block = tuple(day // MONTH for day in range(len(later)))
+    return Task("cross-sections", train, validation, later, block=block, inputs=("sp500_stocks",))
 
 
 def regime_windows(
-    *, sizes: tuple[int, int, int] = (4000, 1000, 2000), length: int = LENGTH, seed: int = 0
+    *, sizes: tuple[int, int, int] = (4000, 500, 500), length: int = LENGTH, seed: int = 0
 ) -> Task:
     """Simulated windows, each in one of two regimes: calm or falling. In daily per cent.
 

@@ -1,6 +1,7 @@
 """The frame of the comparison at a tiny size: every row, resumed, blind to later data."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import joblib
@@ -9,7 +10,17 @@ import pandas as pd
 import pytest
 import torch
 
-from genfin_lib.applications.comparison import ENTRIES, Budget, Entry, Task, compare, leaderboard
+from genfin_lib.applications.comparison import (
+    ENTRIES,
+    Budget,
+    Entry,
+    Task,
+    against,
+    compare,
+    leaderboard,
+    scoring,
+)
+from genfin_lib.applications.comparison.run import by_block
 from genfin_lib.applications.comparison.tasks import (
     REGIME_WEIGHTS,
     cross_sections,
@@ -19,19 +30,33 @@ from genfin_lib.applications.comparison.tasks import (
 )
 from genfin_lib.applications.protocol import protocol_returns
 
-TINY = Budget(examples=60, batch_size=30)
+TINY = Budget(times=1e-9, batch_size=30)  # one epoch
+WITH_LATENTS = {
+    "factor analysis",
+    "VAE",
+    "recurrent VAE",
+    "TimeVAE",
+    "hierarchical VAE",
+    "RVRAE",
+}
 CLOCKS = ("seconds per 1000 draws", "seconds of training")
 
 
+@pytest.fixture(autouse=True)
+def lazy_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(scoring.JUDGE, "steps", 2)
+    monkeypatch.setattr(scoring, "FEW", 40)
+
+
 def tiny_windows() -> Task:
-    return regime_windows(sizes=(60, 20, 40), length=24)
+    return regime_windows(sizes=(200, 20, 50), length=64)
 
 
 def tiny_rows() -> Task:
     torch.manual_seed(0)
     law = torch.distributions.StudentT(torch.tensor(5.0))
-    common = law.sample((260, 1))
-    parts = (common + law.sample((260, 4))).split([100, 40, 120])
+    common = law.sample((340, 1))
+    parts = (common + law.sample((340, 15))).split([200, 40, 100])
     return Task("rows", *parts)
 
 
@@ -43,13 +68,13 @@ def without_clocks(table: pd.DataFrame) -> pd.DataFrame:
     return table[~table["score"].isin(CLOCKS)].reset_index(drop=True)
 
 
-def unbuildable(task: Task, seed: int, budget: Budget) -> None:
+def unbuildable(task: Task, seed: int, training: object) -> None:
     raise AssertionError("built again")
 
 
 def test_every_row_runs_on_every_task_that_it_is_for(tmp_path: Path) -> None:
     tasks = [tiny_windows(), tiny_rows()]
-    table, densities = compare(tasks, ENTRIES, seeds=[0], budget=TINY, folder=tmp_path)
+    table, losses = compare(tasks, ENTRIES, seeds=[0], budget=TINY, folder=tmp_path)
     wide = table.pivot_table(index=["task", "model"], columns="score", values="value", sort=False)
     expected = {(task.name, name) for task in tasks for name, e in ENTRIES.items() if e.takes(task)}
     assert set(wide.index) == expected
@@ -60,10 +85,14 @@ def test_every_row_runs_on_every_task_that_it_is_for(tmp_path: Path) -> None:
         assert scores[["MMD", "novelty", "copies"]].notna().all(), name
         assert scores["VaR ratio, 0.99"] > 0
         assert pd.notna(scores.get("missed")) == (task == "regimes")
-        found = densities[(densities["task"] == task) & (densities["model"] == name)]
-        assert len(found) == (dense and len(tasks[task == "rows"].later))
+        assert np.isfinite(scores["AUROC"]) == dense, name
+        found = losses[(losses["task"] == task) & (losses["model"] == name)]
+        mean = found.groupby("loss")["value"].mean()
+        assert set(mean.index) == {"kernel", "nll"} if dense else {"kernel"}
+        # The blocks are of equal size here.
         if dense:
-            assert -found["log_prob"].mean() == pytest.approx(scores["nll"], rel=1e-5)
+            assert mean["nll"] == pytest.approx(scores["nll"], rel=1e-5)
+        assert np.isfinite(scores["reconstruction"]) == (name in WITH_LATENTS), name
     # Reciting is what the test of memorisation finds.
     assert wide.loc[("regimes", "recital"), "novelty"] == 0
     assert wide.loc[("regimes", "recital"), "copies"] == 1
@@ -73,17 +102,17 @@ def test_every_row_runs_on_every_task_that_it_is_for(tmp_path: Path) -> None:
 
 def test_kept_cells_are_not_computed_again(tmp_path: Path) -> None:
     tasks, models = [tiny_rows()], some("RealNVP", "block bootstrap")
-    run = {"seeds": [0, 1], "budget": TINY, "folder": tmp_path}
-    first, densities = compare(tasks, models, **run)
+    how = {"seeds": [0, 1], "budget": TINY, "folder": tmp_path}
+    first, losses = compare(tasks, models, **how)
     assert len(list(tmp_path.iterdir())) == 4
-    blocked = {n: dataclasses.replace(e, build=unbuildable) for n, e in models.items()}
-    again, same = compare(tasks, blocked, **run)
+    blocked = {n: dataclasses.replace(e, builder=unbuildable) for n, e in models.items()}
+    again, same = compare(tasks, blocked, **how)
     pd.testing.assert_frame_equal(first, again)
-    pd.testing.assert_frame_equal(densities, same)
+    pd.testing.assert_frame_equal(losses, same)
     # Another budget or seed is another cell.
-    for other in ({"budget": Budget(examples=61)}, {"seeds": [2]}):
+    for other in ({"budget": Budget(times=2e-9)}, {"seeds": [2]}):
         with pytest.raises(AssertionError, match="built again"):
-            compare(tasks, blocked, **run | other)
+            compare(tasks, blocked, **how | other)
 
 
 def test_a_run_cut_short_goes_on(tmp_path: Path) -> None:
@@ -97,8 +126,8 @@ def test_a_run_cut_short_goes_on(tmp_path: Path) -> None:
 def test_runs_unchanged_on_a_dask_cluster(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     tasks, models = [tiny_rows()], some("RealNVP", "GAN")
-    run = {"seeds": [0], "budget": TINY}
-    alone, densities = compare(tasks, models, folder=tmp_path / "alone", **run)
+    how = {"seeds": [0], "budget": TINY}
+    alone, losses = compare(tasks, models, folder=tmp_path / "alone", **how)
     # One thread of this process: the scheduler and the serialisation are those of a cluster.
     with (
         distributed.LocalCluster(
@@ -107,9 +136,9 @@ def test_runs_unchanged_on_a_dask_cluster(tmp_path: Path) -> None:
         distributed.Client(cluster),
         joblib.parallel_config(backend="dask"),
     ):
-        spread, same = compare(tasks, models, folder=tmp_path / "cluster", **run)
+        spread, same = compare(tasks, models, folder=tmp_path / "cluster", **how)
     pd.testing.assert_frame_equal(without_clocks(alone), without_clocks(spread))
-    pd.testing.assert_frame_equal(densities, same)
+    pd.testing.assert_frame_equal(losses, same)
 
 
 @pytest.mark.parametrize("name", ["MAF", "GAN", "diffusion", "GARCH"])
@@ -146,6 +175,50 @@ def test_regimes_are_told_apart_for_certain() -> None:
     share = (joint.argmax(axis=1) == 0).mean()
     assert share == pytest.approx(0.75, abs=4 * np.sqrt(0.75 * 0.25 / 4000))
     assert (np.abs(joint[:, 0] - joint[:, 1]) > 5).mean() > 0.99
+
+
+def losses_of(*means: float, seeds: int = 3, blocks: int = 100) -> pd.DataFrame:
+    """Models whose losses share a wild part and differ by noise and by these means."""
+    rng = np.random.default_rng(0)
+    shared = 5 * rng.standard_normal((seeds, blocks))
+    rows = [
+        {"model": f"{m}", "seed": seed, "block": block, "value": value}
+        for m in means
+        for (seed, block), value in np.ndenumerate(shared + m + rng.standard_normal(shared.shape))
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_difference_is_judged_by_pairs() -> None:
+    found = against(losses_of(0.0, 1.0, 0.0001), "0.0")
+    assert found.index.tolist() == ["0.0001", "1.0"]
+    assert found.loc["1.0", "difference"] == pytest.approx(1.0, abs=4 * found.loc["1.0", "error"])
+    # Three seeds of a hundred blocks of noise sqrt(2): the shared part, 5, has gone.
+    assert found.loc["1.0", "error"] == pytest.approx(math.sqrt(2 / 300), rel=1.0)
+    assert abs(found.loc["0.0001", "t"]) < 3.5
+
+
+def test_seeds_that_disagree_are_no_evidence() -> None:
+    losses = losses_of(0.0, 0.0001)
+    shift = (losses["model"] == "0.0001") * losses["seed"].map({0: 0.0, 1: 3.0, 2: 6.0})
+    found = against(losses.assign(value=losses["value"] + shift), "0.0")
+    assert found.loc["0.0001", "error"] == pytest.approx(3 / math.sqrt(3), rel=0.1)
+
+
+def test_blocks_are_means_in_order() -> None:
+    assert by_block([1.0, 2.0, 5.0, 6.0], (0, 1, 0, 1)) == [3.0, 4.0]
+    assert by_block([1.0] * 50 + [2.0] * 50, ()) == [1.0, 2.0]
+
+
+def test_examples_of_a_block_are_of_the_same_days() -> None:
+    task = return_windows(stride=256)
+    of = np.array(task.block)
+    assert len(of) == len(task.later)
+    assert set(np.bincount(of)) == {21}
+    # The index and a stock of the same days move together; of other days, they do not.
+    sums = task.later[:, 0].sum(dim=1).numpy()
+    index, stock = sums[: of.max() + 1], sums[21 * 0 + (of.max() + 1) : 2 * (of.max() + 1)]
+    assert np.corrcoef(index, stock)[0, 1] > 0.3
 
 
 def test_a_task_of_unequal_shapes_is_refused() -> None:

@@ -5,11 +5,16 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.spatial.distance import cdist
 
-from genfin_lib.applications.comparison.scores import (
+from genfin_lib.applications.comparison import (
+    auroc,
+    kernel_scores,
     maximum_mean_discrepancy,
+    median_distance,
     mode_coverage,
     novelty,
+    scrambled,
     tail_risk,
     wasserstein_by_horizon,
 )
@@ -127,6 +132,45 @@ def test_modes_found_missed_and_invented() -> None:
     assert between.invented == 1.0
 
 
+def test_kernel_scores_add_up_to_the_discrepancy() -> None:
+    x, y = normal(80, 3, seed=0), normal(90, 3, seed=1) + 0.5
+    h = median_distance(x)
+    k = np.exp(-cdist(x, x, "sqeuclidean") / (2 * h**2))
+    among = (k.sum() - len(x)) / (len(x) * (len(x) - 1))
+    found = kernel_scores(x, y, bandwidth=h)
+    assert found.shape == (80,)
+    expected = maximum_mean_discrepancy(x, y, seed=0, permutations=2).statistic
+    assert found.mean() + among == pytest.approx(expected, abs=1e-12)
+    # Proper: the true law has the lowest mean score.
+    true = kernel_scores(normal(4000, 3, seed=2), normal(2000, 3, seed=3), bandwidth=h)
+    for wrong in (1.3 * normal(2000, 3, seed=4), normal(2000, 3, seed=5) + 0.3):
+        gap = kernel_scores(normal(4000, 3, seed=2), wrong, bandwidth=h) - true
+        assert gap.mean() > 4 * gap.std() / math.sqrt(len(gap))
+
+
+def test_scrambling_keeps_each_number_and_breaks_their_dependence() -> None:
+    common = normal(4000, 1, seed=0)
+    x = (common + 0.5 * normal(4000, 6, seed=1)).reshape(4000, 1, 6)
+    y = scrambled(x, seed=0)
+    assert y.shape == x.shape
+    np.testing.assert_array_equal(np.sort(y, axis=0), np.sort(x, axis=0))
+    correlation = np.corrcoef(y.reshape(4000, 6).T)[np.triu_indices(6, k=1)]
+    assert np.abs(correlation).max() < 4 / math.sqrt(4000)
+
+
+def test_auroc_counts_pairs_and_needs_dependence() -> None:
+    a, b = np.array([0.0, 1.0, 1.0, 3.0]), np.array([1.0, 2.0, 5.0])
+    pairs = np.mean([[(v > u) + (v == u) / 2 for u in a] for v in b])
+    assert auroc(a, b) == pytest.approx(pairs)
+    cov = 0.6 + 0.4 * np.eye(5)
+    x = np.random.default_rng(0).multivariate_normal(np.zeros(5), cov, size=4000)
+    y = scrambled(x, seed=1)
+    knows, ignores = (stats.multivariate_normal(np.zeros(5), c) for c in (cov, np.eye(5)))
+    assert auroc(-knows.logpdf(x), -knows.logpdf(y)) > 0.6
+    # Marginal laws say nothing of scrambling, in the mean.
+    assert abs(ignores.logpdf(x).mean() - ignores.logpdf(y).mean()) < 1e-9
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -135,6 +179,9 @@ def test_modes_found_missed_and_invented() -> None:
         (lambda x: maximum_mean_discrepancy(x, x, seed=0, bandwidth=0.0), "bandwidth"),
         (lambda x: maximum_mean_discrepancy(x, np.full_like(x, np.nan), seed=0), "finite"),
         (lambda x: wasserstein_by_horizon(x, x, horizons=(3,)), "horizons"),
+        (lambda x: kernel_scores(x, x, bandwidth=-1.0), "bandwidth"),
+        (lambda x: kernel_scores(x, x[:, :1], bandwidth=1.0), "one shape"),
+        (lambda x: auroc(x, np.full(3, np.inf)), "finite"),
         (lambda x: novelty(x, x, x), "later ones"),
         (lambda x: mode_coverage(x, [0.5, 0.6], true_log_densities=x), "summing to one"),
     ],
