@@ -16,6 +16,7 @@ from genfin_lib.applications.market_states import (
     state_backtests,
     walk_states,
 )
+from genfin_lib.applications.market_states import evenings as evenings_module
 from genfin_lib.applications.market_states.densities import ALL, GAP, nll, standardized
 from genfin_lib.applications.market_states.evenings import ALARM, TEMPERATURES, _ridge
 from genfin_lib.applications.market_states.rules import CAP, COST, HOLD, YEAR, rules
@@ -50,6 +51,26 @@ def test_future_changes_no_past_evening(bars, evenings) -> None:
     columns = ["date", "model", "level", "var", "es"]
     before, after = (e.forecasts[e.forecasts["date"] <= last] for e in (evenings, changed))
     pd.testing.assert_frame_equal(before[columns], after[columns])
+
+
+def test_parts_of_the_past_are_purged_and_end_before_the_label_of_the_new_year(
+    bars, monkeypatch
+) -> None:
+    seen = []
+
+    def ridge(x, y, past):
+        seen.append((y, past))
+        return np.zeros(len(x))
+
+    monkeypatch.setattr(evenings_module, "_ridge", ridge)
+    monkeypatch.setattr(evenings_module, "train", lambda model, parts, **options: model.eval())
+    monkeypatch.setattr(evenings_module, "_scenarios", lambda *parts, **options: pd.DataFrame())
+    walk_states(bars, first=2023)
+    y, (first, second) = seen[0]
+    assert second.start - first.stop == GAP
+    simple = bars["Close"].pct_change()
+    labels = simple[simple.index.isin(market_state_features(bars).index)].iloc[1:]
+    np.testing.assert_allclose(y[second][-1], labels[:"2022"].iloc[-1])
 
 
 def test_an_evening_is_judged_by_the_next_day(bars, evenings) -> None:
