@@ -188,6 +188,21 @@ class HierarchicalVAE(LatentVariableModel):
         return [step.z for step in self._infer(x, at_means=True)[0]]
 
     @torch.no_grad()
+    def innovations(self, x: Tensor) -> list[Tensor]:
+        """Posterior means less prior means: what each level says beyond those above it.
+
+        Means of a lower level move with its prior too, whatever the level itself has seen.
+
+        Args:
+            x: Windows, as for :meth:`elbo`.
+
+        Returns:
+            As :meth:`latents`.
+        """
+        steps, _ = self._infer(x, at_means=True)
+        return [step.z - step.prior.mean for step in steps]
+
+    @torch.no_grad()
     def kl_by_place(self, x: Tensor, *, draws: int = 8, seed: int) -> list[Tensor]:
         r"""Nats that each level says at each of its places, top first, ``(N, positions)``.
 

@@ -130,7 +130,20 @@ def test_a_posterior_without_deltas_is_the_prior() -> None:
     for level in model.down:
         torch.nn.init.zeros_(level.posterior_net.weight)
         torch.nn.init.zeros_(level.posterior_net.bias)
-    assert model.elbo(torch.randn(3, 4, 2).double()).kl.abs().max() == 0
+    x = torch.randn(3, 4, 2).double()
+    assert model.elbo(x).kl.abs().max() == 0
+    assert all(not z.any() for z in model.innovations(x))
+
+
+def test_innovations_are_what_the_prior_did_not_expect() -> None:
+    model, x = small(), torch.randn(6, 4, 2).double()
+    means, found = model.latents(x), model.innovations(x)
+    torch.testing.assert_close(found[0], means[0])  # the prior of the top has mean zero
+    with torch.no_grad():
+        steps, _ = model._down(6, given=means)  # priors given the posterior means above
+    for z, step, innovation in zip(means, steps, found, strict=True):
+        torch.testing.assert_close(innovation, z - step.prior.mean)
+    assert found[1].abs().min() > 0
 
 
 def test_ladder_posterior_is_a_product_of_gaussians_and_never_wider() -> None:
