@@ -7,6 +7,7 @@ of :class:`LatentVariableModel`.
 
 from genfin_lib.latent.aggregate import fit_prior
 from genfin_lib.latent.dynamic import (
+    CommonScale,
     DynamicPrior,
     ExtractingCell,
     NetworkDecoder,
@@ -32,6 +33,7 @@ __all__ = [
     "RVRAE",
     "VAE",
     "BernoulliHead",
+    "CommonScale",
     "ConstantScaleHead",
     "DynamicLinearModel",
     "DynamicPrior",

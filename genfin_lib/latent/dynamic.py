@@ -78,6 +78,35 @@ class ScalePrior(nn.Module):
         return StudentT(df, torch.zeros_like(scale), scale, validate_args=False)
 
 
+class CommonScale(nn.Module):
+    r"""A size that all series of a day share, not known the evening before.
+
+    .. math:: x_t = e^{c_t} x'_t, \qquad c_t \sim N(0, \tau^2)
+
+    with :math:`x'_t` the day that the rest of a model describes. Independent t noises do not know
+    that quiet and wild days are so for most stocks together. Chapter: dynamic factors.
+
+    Args:
+        spread: Initial :math:`\tau`, learned.
+    """
+
+    def __init__(self, spread: float) -> None:
+        super().__init__()
+        self.log_spread = nn.Parameter(torch.tensor(spread).log())
+
+    def draw(self, shape: torch.Size) -> Tensor:
+        """Draws of :math:`e^{c_t}`, one for each day, ``(*shape, 1)``."""
+        noise = torch.randn(*shape, 1, dtype=self.log_spread.dtype)
+        return (self.log_spread.exp() * noise).exp()
+
+    def moments(self, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and covariance of :math:`x_t` from those of :math:`x'_t`."""
+        spread = (2 * self.log_spread).exp()
+        outer = mean[..., :, None] * mean[..., None, :]
+        second = (2 * spread).exp() * (covariance + outer)
+        return (spread / 2).exp() * mean, second - spread.exp() * outer
+
+
 class NetworkEncoder(nn.Module):
     r"""A network's Gaussian :math:`q(z_t \mid x_t, h_{t-1})`; the prior on days without data.
 

@@ -9,6 +9,7 @@ from torch.distributions import Distribution, Normal, kl_divergence
 
 from genfin_lib.distributions import fixed_seed
 from genfin_lib.latent.dynamic import (
+    CommonScale,
     DynamicPrior,
     ExtractingCell,
     NetworkDecoder,
@@ -62,11 +63,7 @@ class RVRAE(LatentVariableModel):
     S. Gu, B. Kelly and D. Xiu (2021), https://doi.org/10.1016/j.jeconom.2020.07.009.
     Chapter: dynamic factors.
 
-    With a **common scale** each day is larger or smaller as a whole, all series at once:
-
-    .. math:: x_t = e^{c_t} x'_t, \qquad c_t \sim N(0, \tau^2), \qquad x'_t \text{ as above}
-
-    Independent t noises do not know that quiet and wild days are so for most stocks together.
+    With a :class:`CommonScale` each day is larger or smaller as a whole, all series at once.
 
     Examples are the stretches of a `Panel`, with gaps if need be.
 
@@ -82,7 +79,7 @@ class RVRAE(LatentVariableModel):
         cell: Map of ``(inputs, state)`` to the next state; an :class:`ExtractingCell` if ``None``.
         draws: Draws of the importance-weighted bound in training; one is the ELBO.
         warm_up: Share of training over which the weight of the KL rises to one.
-        common_scale: Initial :math:`\tau`, learned; zero for none.
+        common_scale: Initial spread of a :class:`CommonScale`; none if zero.
 
     Raises:
         ValueError: If the closed form is asked for beside a decoder that is not linear.
@@ -117,9 +114,7 @@ class RVRAE(LatentVariableModel):
                 "LinearDecoder or SlowDecoder, or a NetworkEncoder"
             )
         self.initial = nn.Parameter(torch.zeros(hidden))
-        self.log_spread = (
-            nn.Parameter(torch.tensor(common_scale).log()) if common_scale > 0 else None
-        )
+        self.scale = CommonScale(common_scale) if common_scale else None
 
     def filter(self, panel: Panel, state: Tensor | None = None) -> Filtered:
         """Sweep over the days: prior, posterior, next state.
@@ -167,27 +162,20 @@ class RVRAE(LatentVariableModel):
         path, x, volume = self.filter(panel), panel.x, torch.zeros(())
         z = path.posterior.rsample(torch.Size([draws]))  # (K, N, T, M)
         log_q = _joint(path.posterior, z)
-        if self.log_spread is not None:
+        if self.scale is not None:
             # Of the day over its scale, the posterior's mean goes with the day, its spread stays.
-            size = self._common_scale(z.shape[:-1])
+            size = self.scale.draw(z.shape[:-1])
             z = z + path.posterior.mean * (1 / size - 1)
             x, volume = x / size, size[..., 0].log() * panel.seen.sum(-1)
         law = self.decoder(z, path.before, panel)
         log_likelihood = (law.log_prob(x) * panel.seen).sum(-1) - volume
         return log_likelihood, _joint(path.prior, z) - log_q, path
 
-    def _common_scale(self, shape: torch.Size) -> Tensor:
-        """Draws of :math:`e^{c_t}`, one for each day, ``(*shape, 1)``; ones without it."""
-        if self.log_spread is None:
-            return torch.ones(*shape, 1)
-        noise = torch.randn(*shape, 1, dtype=self.log_spread.dtype)
-        return (self.log_spread.exp() * noise).exp()
-
     def elbo(self, x: Any) -> Elbo:
         """Both terms for each stretch; ``kl`` by day, ``(N, T)``, exact between Gaussians."""
         log_likelihood, ratio, path = self._terms(x, 1)
         normal = isinstance(path.prior, Normal) and isinstance(path.posterior, Normal)
-        if normal and self.log_spread is None:
+        if normal and self.scale is None:
             kl = kl_divergence(path.posterior, path.prior).sum(-1)
         else:
             kl = -ratio[0]
@@ -251,13 +239,7 @@ class RVRAE(LatentVariableModel):
             centred = law.mean - mean  # (K, N, T, D)
             between = torch.einsum("kntd,knte->ntde", centred, centred) / (draws - 1)
             covariance = between + torch.diag_embed(law.variance.mean(0))
-        if self.log_spread is None:
-            return mean, covariance
-        spread = (2 * self.log_spread).exp()
-        outer = mean[..., :, None] * mean[..., None, :]
-        return (spread / 2).exp() * mean, (2 * spread).exp() * (
-            covariance + outer
-        ) - spread.exp() * outer
+        return (mean, covariance) if self.scale is None else self.scale.moments(mean, covariance)
 
     @torch.no_grad()
     def forecast(self, panel: Panel, n: int, *, seed: int | None = None) -> Tensor:
@@ -266,7 +248,7 @@ class RVRAE(LatentVariableModel):
         with fixed_seed(seed):
             z = path.prior.sample(torch.Size([n]))
             draws: Tensor = self.decoder(z, path.before, panel).sample()
-            return draws * self._common_scale(draws.shape[:-1])
+            return draws if self.scale is None else draws * self.scale.draw(draws.shape[:-1])
 
     @torch.no_grad()
     def sample(self, n: int, *, length: int = 64, seed: int | None = None) -> Tensor:
@@ -282,7 +264,7 @@ class RVRAE(LatentVariableModel):
                 day = Panel.of(state.new_zeros(n, 1, self.features))
                 path = self.filter(day, state)
                 x = self.decoder(path.prior.sample(), path.before, day).sample()
-                x = x * self._common_scale(x.shape[:-1])
+                x = x if self.scale is None else x * self.scale.draw(x.shape[:-1])
                 state = self.filter(Panel.of(x), state).state
                 days.append(x)
         return torch.cat(days, dim=1)

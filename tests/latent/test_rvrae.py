@@ -150,9 +150,9 @@ def test_linear_gaussian_density_with_gaps_is_that_of_the_numbers_seen() -> None
 
 def test_common_scale_is_a_mixture_of_sizes_of_the_day() -> None:
     model, days = scaled(), panel()
-    spread = model.log_spread.exp().detach()
+    spread = model.scale.log_spread.exp().detach()
     mixed, found = model.log_scores(days, draws=5000, seed=0), model.predict(days)
-    model.log_spread = None
+    model.scale = None
     mean, covariance = model.predict(days)
     nodes, step = torch.linspace(-8, 8, 401, dtype=torch.float64), 16 / 400
     for n, t in ((0, 0), (1, 1), (2, 3)):
