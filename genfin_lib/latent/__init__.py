@@ -17,9 +17,10 @@ from genfin_lib.latent.dynamic import (
 )
 from genfin_lib.latent.factor import FactorAnalysis, ProbabilisticPCA
 from genfin_lib.latent.heads import BernoulliHead, ConstantScaleHead, NormalHead, StudentTHead
-from genfin_lib.latent.hierarchical import HierarchicalVAE, LadderLevel, LadderVAE, ResidualLevel
+from genfin_lib.latent.hierarchical import HierarchicalVAE, LadderVAE
 from genfin_lib.latent.kalman import StateSpace
 from genfin_lib.latent.latent import Elbo, LatentVariableModel
+from genfin_lib.latent.levels import LadderLevel, ResidualLevel
 from genfin_lib.latent.linear_factors import GaussianPosterior, LinearDecoder, SlowDecoder
 from genfin_lib.latent.mixture import MixtureOfPPCA
 from genfin_lib.latent.panel import Panel
