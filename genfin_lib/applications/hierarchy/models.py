@@ -21,27 +21,80 @@ STEPS, BATCH, RATE = 1000, 64, 3e-3
 WIDTH, HIDDEN = 16, (128, 128)
 LEVELS = ((1, 4), (8, 2), (64, 1))  # 84 latents
 PANEL = ((1, 4), (4, 2), (32, 4))  # 140
+LONGER = {  # trained three times as long
+    "simulator_longer": ("flat, 16, t", "hierarchical, t"),
+    "equity_longer": ("flat, 16, Gaussian", "hierarchical, Gaussian"),
+}
 
 
-class _Compressed(nn.Module):
-    """What the encoder of the hierarchy reads too: returns, squeezed, with and without sign."""
+class _Squeezed(nn.Module):
+    """What the hierarchy reads too: returns, squeezed, with and without sign, channels first."""
 
     def forward(self, x: Tensor) -> Tensor:
-        squeezed = x.flatten(1).asinh()
+        squeezed = x.asinh().mT
         return torch.cat((squeezed, squeezed.abs()), dim=1)
 
 
-def flat_vae(x: Tensor, latents: int, head: NormalHead | StudentTHead) -> VAE:
-    """A VAE without levels for windows like ``x``, ``(N, length, channels)``."""
+class _Placed(nn.Module):
+    """Channels last, and a constant for each place: convolutions do not know where they are."""
+
+    def __init__(self, channels: int, length: int) -> None:
+        super().__init__()
+        self.place = nn.Parameter(torch.zeros(channels, length))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x + self.place).mT
+
+
+def flat_vae(x: Tensor, latents: int, head: NormalHead | StudentTHead, width: int = WIDTH) -> VAE:
+    """A VAE without levels for windows like ``x``, ``(N, length, channels)``, of convolutions.
+
+    They go in two steps of four to a sixteenth of the length, and back: a place in the middle
+    knows what happens nearby, as the lower levels of a hierarchy do.
+    """
     length, channels = x.shape[1:]
+    places, out = length // 16, channels * head.outputs
+    encoder = nn.Sequential(
+        _Squeezed(),
+        nn.Conv1d(2 * channels, width, 5, padding=2),
+        nn.ReLU(),
+        nn.Conv1d(width, width, 4, stride=4),
+        nn.ReLU(),
+        nn.Conv1d(width, 2 * width, 4, stride=4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(2 * width * places, 2 * latents),
+    )
+    decoder = nn.Sequential(
+        nn.Linear(latents, 2 * width * places),
+        nn.ReLU(),
+        nn.Unflatten(1, (2 * width, places)),
+        nn.Conv1d(2 * width, width, 3, padding=1),
+        nn.ReLU(),
+        nn.Upsample(scale_factor=4),
+        nn.Conv1d(width, width, 3, padding=1),
+        nn.ReLU(),
+        nn.Upsample(scale_factor=4),
+        nn.Conv1d(width, width, 5, padding=2),
+        nn.ReLU(),
+        nn.Conv1d(width, out, 1),
+        _Placed(out, length),
+    )
+    return VAE((length, channels), latents, head=head, encoder=encoder, decoder=decoder)
+
+
+def dense_vae(x: Tensor, latents: int, head: NormalHead | StudentTHead) -> VAE:
+    """The same of dense layers, which have to learn each place of the window by itself."""
+    length, channels = x.shape[1:]
+    out = channels * head.outputs
     encoder = MLP(2 * length * channels, 2 * latents, hidden=HIDDEN)
-    decoder = MLP(latents, length * channels * head.outputs, hidden=HIDDEN)
+    decoder = MLP(latents, length * out, hidden=HIDDEN)
     return VAE(
         (length, channels),
         latents,
         head=head,
-        encoder=nn.Sequential(_Compressed(), encoder),
-        decoder=nn.Sequential(decoder, nn.Unflatten(1, (length, channels * head.outputs))),
+        encoder=nn.Sequential(_Squeezed(), nn.Flatten(), encoder),
+        decoder=nn.Sequential(decoder, nn.Unflatten(1, (length, out))),
     )
 
 
@@ -56,16 +109,17 @@ def models(part: str, x: Tensor) -> dict[str, Callable[[], Any]]:
 
     if part == "equity":
         return {
+            "dense, 16, Gaussian": lambda: dense_vae(x, 16, NormalHead()),
             "flat, 16, Gaussian": lambda: flat_vae(x, 16, NormalHead()),
             "flat, 84, Gaussian": lambda: flat_vae(x, 84, NormalHead()),
             "hierarchical, Gaussian": hierarchical(head=NormalHead),
             "flat, 16, t": lambda: flat_vae(x, 16, StudentTHead()),
-            "flat, 84, t": lambda: flat_vae(x, 84, StudentTHead()),
             "hierarchical, t": hierarchical(),
         }
     if part == "panel":
         return {
-            "flat, 24, t": lambda: flat_vae(x, 24, StudentTHead()),
+            "dense, 24, t": lambda: dense_vae(x, 24, StudentTHead()),
+            "flat, 24, t": lambda: flat_vae(x, 24, StudentTHead(), 2 * WIDTH),
             "hierarchical, t": lambda: HierarchicalVAE(
                 32, 20, levels=PANEL, width=2 * WIDTH, head=StudentTHead()
             ),
@@ -76,6 +130,9 @@ def models(part: str, x: Tensor) -> dict[str, Callable[[], Any]]:
             "flat, 84, t": lambda: flat_vae(x, 84, StudentTHead()),
             "hierarchical, t": hierarchical(),
         }
+    if part in LONGER:
+        some = models(part.removesuffix("_longer"), x)
+        return {name: some[name] for name in LONGER[part]}
     return {
         "no scale head": hierarchical(head=ConstantScaleHead),
         "Gaussian": hierarchical(head=NormalHead),

@@ -126,7 +126,7 @@ def study(
     is_later = np.arange(len(sets.later)) >= sets.validation
     frame = pd.DataFrame({"time": sets.times, "period": np.where(is_later, "test", "validation")})
     tables = []
-    if part != "ingredients":
+    if part in ("simulator", "equity", "panel"):
         known = dict(baselines(part, sets))
         if sets.truth is not None:
             known["truth"] = sets.truth
@@ -141,11 +141,14 @@ def study(
     return table.groupby(keys, sort=False).mean().reset_index()
 
 
-PARTS: dict[str, tuple[Callable[[], Sets], tuple[int, ...], tuple[str, ...]]] = {
-    "simulator": (simulated_windows, SEEDS, ()),
-    "ingredients": (simulated_windows, SEEDS[:1], ()),
-    "equity": (equity_windows, SEEDS, ("sp500_stocks",)),
-    "panel": (panel_windows, SEEDS, ("sp500_stocks",)),
+# Windows, seeds, batches, data that are read.
+PARTS: dict[str, tuple[Callable[[], Sets], tuple[int, ...], int, tuple[str, ...]]] = {
+    "simulator": (simulated_windows, SEEDS, STEPS, ()),
+    "simulator_longer": (simulated_windows, SEEDS[:1], 3 * STEPS, ()),
+    "ingredients": (simulated_windows, SEEDS[:1], STEPS, ()),
+    "equity": (equity_windows, SEEDS, STEPS, ("sp500_stocks",)),
+    "equity_longer": (equity_windows, SEEDS[:1], 3 * STEPS, ("sp500_stocks",)),
+    "panel": (panel_windows, SEEDS, STEPS, ("sp500_stocks",)),
 }
 
 
@@ -155,9 +158,10 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=", ".join(PARTS))
     torch.set_num_threads(1)
     for part in parser.parse_args().parts:
-        make, seeds, inputs = PARTS[part]
-        table = study(part, make(), seeds, folder=ROOT / "data" / "cache" / "hierarchy")
-        facts = {"steps": STEPS, "draws": DRAWS}
+        make, seeds, steps, inputs = PARTS[part]
+        folder = ROOT / "data" / "cache" / "hierarchy"
+        table = study(part, make(), seeds, steps=steps, folder=folder)
+        facts = {"steps": steps, "draws": DRAWS}
         write_results(
             f"hierarchy_{part}", table, command="make hierarchy", seed=0, inputs=inputs, facts=facts
         )

@@ -1,6 +1,9 @@
 """Flat against hierarchical: sets that do not look ahead, a rival that is a density, the table."""
 
+from itertools import islice
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -13,6 +16,7 @@ from genfin_lib.applications.hierarchy.sets import (
     panel_windows,
     simulated_windows,
 )
+from genfin_lib.applications.results import read_results
 from genfin_lib.data import load
 
 
@@ -68,7 +72,7 @@ def test_window_garch_remembers_the_last_day() -> None:
     np.testing.assert_allclose(both, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("part", ["equity", "panel", "simulator", "ingredients"])
+@pytest.mark.parametrize("part", list(run.PARTS))
 def test_every_model_of_the_study_trains(part) -> None:
     length, channels = (32, 20) if part == "panel" else (64, 1)
     x = torch.randn(160, length, channels, generator=torch.Generator().manual_seed(0))
@@ -96,3 +100,14 @@ def test_a_piece_is_kept_and_another_one_is_not_taken_for_it(tmp_path, monkeypat
             run.piece("flat", build, sets, **settings | change)
     with pytest.raises(TypeError, match="callable"):
         run.piece("flat", build, sets._replace(later=x[8:16]), **settings)
+
+
+def test_table_holds_what_a_new_run_gives() -> None:
+    """A slice of seconds: the truth of the simulator, and the first baseline."""
+    table = read_results("hierarchy_simulator")
+    sets = simulated_windows()
+    known = [*islice(run.baselines("simulator", sets), 1), ("truth", sets.truth)]
+    for model, nats in known:
+        stored = table[table["model"] == model].set_index("time")["nats"]
+        again = pd.Series(nats).groupby(sets.times).mean()
+        np.testing.assert_allclose(stored.to_numpy(), again.to_numpy(), atol=2e-3)
