@@ -19,10 +19,11 @@ from genfin_lib.applications.dynamic_factors.portfolios import (
     rolling_covariances,
     wanted_weights,
 )
-from genfin_lib.applications.dynamic_factors.timing import YEAR, bets, joined, risk_shares
+from genfin_lib.applications.dynamic_factors.timing import YEAR, bets, joined, risk_shares, turned
 from genfin_lib.applications.joint.designs import INPUTS, stock_returns
 from genfin_lib.applications.protocol import REFIT_EVERY, START
 from genfin_lib.applications.results import ROOT, write_results
+from genfin_lib.risk import diebold_mariano
 from genfin_lib.trading import Backtest
 
 SELECTION = "2007-01-03"
@@ -88,7 +89,7 @@ def portfolio_tables(
     begin: int,
     steps: dict[tuple[str, str], float],
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Backtest]]:
-    """Daily net returns in per cent, and risk and trades at every step.
+    """Daily net returns in per cent; risk, trades and a t of the first model at every step.
 
     Args:
         laws: Weekly covariances by model.
@@ -98,6 +99,7 @@ def portfolio_tables(
     """
     daily, rows, kept = {}, [], {}
     for rule, every in RULES.items():
+        first: dict[float, Backtest] = {}
         for name, law in laws.items():
             if name in FORMULA_ONLY and not rule.startswith("minimum"):
                 continue
@@ -107,18 +109,28 @@ def portfolio_tables(
                 steps[rule, name] = chosen_step(wanted, simple, begin, every=every)
             for step in STEPS:
                 found = hold(wanted, simple, begin, every=every, step=step)
+                t = variance_t(first.setdefault(step, found), found)
                 chosen = step == steps[rule, name]
-                rows.append((rule, name, step, chosen, *_figures(found)))
+                rows.append((rule, name, step, chosen, *_figures(found), t))
                 if chosen:
                     daily[f"{rule} | {name}"] = found.net_returns
                     kept[f"{rule} | {name}"] = found
     equal = np.full((len(range(begin, len(simple), 20)), simple.shape[1]), 1 / simple.shape[1])
-    kept["equal weight"] = hold(equal, simple, begin, every=20)
-    daily["equal weight"] = kept["equal weight"].net_returns
-    rows.append(("equal weight", "equal weight", 1.0, True, *_figures(kept["equal weight"])))
-    columns = ["rule", "model", "step", "chosen", "volatility", "turnover", "net", "sharpe"]
+    kept["equal weight"] = found = hold(equal, simple, begin, every=20)
+    daily["equal weight"] = found.net_returns
+    t = variance_t(kept[f"{next(iter(RULES))} | {next(iter(laws))}"], found)
+    rows.append(("equal weight", "equal weight", 1.0, True, *_figures(found), t))
+    columns = ["rule", "model", "step", "chosen", "volatility", "turnover", "net", "sharpe", "t"]
     table = (100 * pd.DataFrame(daily)).round(3).rename_axis("date").reset_index()
     return table, pd.DataFrame(rows, columns=columns), kept
+
+
+def variance_t(one: Backtest, two: Backtest) -> float:
+    """Difference of the variances before costs in Newey-West errors; below zero: one is calmer."""
+    if one is two:
+        return float("nan")
+    squares = [np.square(found.gross_returns - found.gross_returns.mean()) for found in (one, two)]
+    return diebold_mariano(*squares).statistic
 
 
 def _figures(found: Backtest) -> tuple[float, float, float, float]:
@@ -196,10 +208,11 @@ def main() -> None:
         summaries.append(summary.assign(period=period))
         paths.append(path)
         print(summary[summary["chosen"]].round(3).to_string(), flush=True)
-    whole, test = joined(paths), paths[-1]
+    whole = turned(joined(paths))
+    days = len(paths[-1].own)
+    test = FactorPath(*(part[-days:] for part in whole))
     first = int(inputs.index.searchsorted(pd.Timestamp(SELECTION)))
     rows = x.to_numpy()
-    days = len(test.own)
     held = {
         name: kept[name].positions.to_numpy()
         for name in ("equal weight", "minimum variance, long-only | dynamic factors")

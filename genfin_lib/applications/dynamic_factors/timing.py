@@ -104,6 +104,27 @@ def risk_shares(path: FactorPath, weights: np.ndarray) -> np.ndarray:
     return shares
 
 
+def turned(path: FactorPath) -> FactorPath:
+    r"""The same law on axes that stay near those of the first day, its principal ones.
+
+    .. math:: \min_{Q^\top Q = I} \|E_t Q - U S\|, \qquad E_1 = U S V^\top
+
+    then :math:`E Q` and :math:`Q^\top f`: covariances and :math:`E f` are the same. Alignment with
+    the day before hands on the axes of the first day of all, whose correlation was a day old: they
+    are steady and mean nothing. Here the first axis is where all stocks move most, the market.
+    P. H. Schoenemann (1966), https://doi.org/10.1007/BF02289451.
+
+    Args:
+        path: Daily.
+    """
+    u, s, _ = np.linalg.svd(path.exposures[0], full_matrices=False)
+    measure = u * s * np.where(u.sum(axis=0) < 0, -1.0, 1.0)
+    left, _, right = np.linalg.svd(path.exposures.swapaxes(1, 2) @ measure)
+    q = left @ right
+    factors = np.einsum("tm,tmk->tk", path.factors, q)
+    return path._replace(exposures=path.exposures @ q, factors=factors)
+
+
 def joined(paths: list[FactorPath]) -> FactorPath:
     """Stretches one below the other."""
     return FactorPath(*(np.concatenate(parts) for parts in zip(*paths, strict=True)))

@@ -15,7 +15,13 @@ from genfin_lib.applications.dynamic_factors.portfolios import (
     rolling_covariances,
     wanted_weights,
 )
-from genfin_lib.applications.dynamic_factors.timing import bets, factor_bets, risk_shares, trend
+from genfin_lib.applications.dynamic_factors.timing import (
+    bets,
+    factor_bets,
+    risk_shares,
+    trend,
+    turned,
+)
 from genfin_lib.applications.joint.designs import stock_returns
 from genfin_lib.applications.results import read_results
 from genfin_lib.data import simulate_factors
@@ -70,6 +76,27 @@ def test_a_bet_moves_with_its_factor_alone_at_the_least_variance(path) -> None:
     for direction in blind:
         for other in (w + 0.1 * direction, w - 0.1 * direction):
             assert other @ law @ other > w @ law @ w
+
+
+def test_turned_factors_are_the_same_law_on_steady_axes(path) -> None:
+    found = turned(path)
+    np.testing.assert_allclose(found.covariances(), path.covariances())
+    moves = [np.einsum("tsm,tm->ts", p.exposures, p.factors) for p in (path, found)]
+    np.testing.assert_allclose(*moves)
+    # The first day's axes are principal ones, and no rotation of a later day is nearer to them.
+    first = found.exposures[0]
+    np.testing.assert_allclose(first.T @ first, np.diag(np.square(first).sum(axis=0)), atol=1e-9)
+    rng = np.random.default_rng(6)
+    for day in found.exposures[1:5]:
+        q = np.linalg.qr(np.eye(3) + 0.1 * rng.standard_normal((3, 3)))[0]
+        q = q * np.sign(np.diag(q))
+        assert np.linalg.norm(day - first) < np.linalg.norm(day @ q - first)
+    # A path on other axes every day is brought back to the same ones.
+    q = np.linalg.qr(rng.standard_normal((40, 3, 3)))[0]
+    other = path._replace(
+        exposures=path.exposures @ q, factors=np.einsum("tm,tmk->tk", path.factors, q)
+    )
+    np.testing.assert_allclose(turned(other).exposures, found.exposures)
 
 
 def test_shares_of_risk_are_the_parts_of_the_variance(path) -> None:
