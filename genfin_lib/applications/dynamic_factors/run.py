@@ -77,11 +77,13 @@ def walk(
     """Every model from ``start`` on, refitted on a schedule; stretches done before are read."""
     sizes = {_forecaster(name).factors for name in names}
     known = {size: factor_inputs(returns, factors=size) for size in sizes}
+    # On the years of choice candidates are compared with seed 0 of the full model.
+    seeds = {FULL: SEEDS[FULL]} if start == SELECTION else SEEDS
     tables = []
     for name in names:
         inputs = known[_forecaster(name).factors]
         first = int(inputs.index.searchsorted(pd.Timestamp(start)))
-        for seed in SEEDS.get(name, (0,)):
+        for seed in seeds.get(name, (0,)):
             begins = range(first, len(inputs.index), REFIT_EVERY)[: STRETCHES.get(name)]
             for begin in begins:
                 end = min(begin + REFIT_EVERY, len(inputs.index))
