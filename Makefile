@@ -121,7 +121,7 @@ signals: $(READY)  ## What the flow says each evening, and what rules on it earn
 states: $(READY)  ## Glow on market states: densities, scenarios, alarms, trading (10 minutes on one core)
 	$(BIN)/python -m genfin_lib.applications.market_states
 
-cross-section: $(READY)  ## Autoencoders beside flows on days of 20 stocks (8 minutes)
+cross-section: $(READY)  ## Autoencoders beside flows on days of 20 stocks (5 minutes)
 	$(BIN)/python -m genfin_lib.applications.cross_section
 
 # Cell by cell, in a process for each core; a run that was cut off goes on where it was.

@@ -7,7 +7,8 @@ import torch
 
 from genfin_lib.applications import cross_section
 from genfin_lib.applications.results import read_record, read_results
-from genfin_lib.latent import StudentTHead
+from genfin_lib.distributions import fixed_seed
+from genfin_lib.latent import VAE, StudentTHead
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,20 @@ def test_every_model_is_stored_with_its_seeds() -> None:
     assert all(rows[name] == [0] for name in cross_section.CLOSED)
     assert all(rows[name] == [0, 1, 2] for name in cross_section.TRAINED)
     assert read_record("cross_section")["command"] == "make cross-section"
+
+
+def test_eight_draws_are_a_tighter_loss_than_one(days: cross_section.Days) -> None:
+    x = days.train[:400]
+    with fixed_seed(0):
+        model = cross_section.ImportanceWeightedVAE(20, 8, hidden=(8,))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+        with fixed_seed(2):
+            loss = model.loss(x)
+        torch.testing.assert_close(loss, -model.log_prob(x, draws=8, seed=2).mean())
+        with fixed_seed(2):
+            assert loss < VAE.loss(model, x) - 0.1
 
 
 def test_a_short_training_beats_the_start(days: cross_section.Days) -> None:
