@@ -17,7 +17,7 @@ class BarCoordinates:
 
     and :math:`g_0 = \log O_0`, which carries the level of the window; then each coordinate of each
     day is standardised by mean and standard deviation over the windows fitted. Prices obey
-    :math:`L \le O, C \le H`, and a model with noise in prices breaks that on most days. Here *any*
+    :math:`L \le O, C \le H`, and a model with noise in prices breaks that on many days. Here *any*
     real numbers are a bar: shadows come back as squares, the rest as exponentials. Gap and body are
     also nearly independent given volatility, as a decoder takes them to be; close-to-close return
     and body, which share the body, are not. The root makes the law of a shadow, which piles up at
