@@ -56,7 +56,7 @@ ROWS = {
     "several\nlevels": (Model("hierarchical VAE", 2, "chapters/05_hvae/01_hierarchy", "bound"),),
 }
 
-LEFT, WIDTH, STEP, TOP = 84, 164, 33, 44
+LEFT, WIDTH, STEP, TOP = 94, 162, 33, 44
 SAYS = (
     "A table. Rows: the latent variable, from none, as many numbers as the data (flows), a regime, "
     "a few numbers (factor models, autoencoders), to several levels. Columns: each day by itself, "
