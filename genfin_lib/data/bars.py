@@ -11,9 +11,9 @@ class BarCoordinates:
     r"""Open, high, low, close, volume to five coordinates without constraints, and back.
 
     .. math::
-        g_t &= \log(O_t / C_{t-1}), & b_t &= \log(C_t / O_t), \\
-        u_t &= \sqrt{\log(H_t / \max(O_t, C_t))}, & d_t &= \sqrt{\log(\min(O_t, C_t) / L_t)}, \\
-        v_t &= \log V_t
+        g_t &= \log(O_t / C_{t-1}), \quad b_t = \log(C_t / O_t), \quad v_t = \log V_t, \\
+        u_t &= \sqrt{\log(H_t / \max(O_t, C_t))}, \\
+        d_t &= \sqrt{\log(\min(O_t, C_t) / L_t)}
 
     and :math:`g_0 = \log O_0`, which carries the level of the window; then each coordinate of each
     day is standardised by mean and standard deviation over the windows fitted. Prices obey
