@@ -159,7 +159,8 @@ audit:  ## Known faults of the locked packages (needs a network)
 # Debian: latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended fonts-freefont-otf tex-gyre
 pdf: $(READY)  ## The book on paper, by LaTeX: _build/pdf
 	@command -v latexmk xelatex >/dev/null || { echo "LaTeX is needed; CONTRIBUTING.md says which packages."; exit 2; }
-	$(BIN)/jupyter-book build . --all --builder pdflatex --path-output _build/pdf
+	LATEXMKOPTS="-interaction=nonstopmode -halt-on-error" \
+		$(BIN)/jupyter-book build . --all --builder pdflatex --path-output _build/pdf
 	@echo "The book is in $(CURDIR)/_build/pdf/_build/latex"
 
 clean:  ## Remove what was built, and the environments
