@@ -125,7 +125,7 @@ cross-section: $(READY)  ## Autoencoders beside flows on days of 20 stocks (5 mi
 	$(BIN)/python -m genfin_lib.applications.cross_section
 
 # Cell by cell, in a process for each core; a run that was cut off goes on where it was.
-comparison: $(READY)  ## Every generative model on the same data and the same scores (hours)
+comparison: $(READY)  ## Every generative model on the same data and the same scores (half an hour of one core)
 	$(BIN)/python -m genfin_lib.applications.comparison
 
 assignments: $(READY)  ## Students' versions of the assignments: chapters/*/assignment/student
