@@ -100,6 +100,20 @@ def test_every_row_runs_on_every_task_that_it_is_for(tmp_path: Path) -> None:
     assert set(board.columns) == {"task", "score", "model", "mean", "spread"}
 
 
+def test_draws_without_a_tail_are_scored_all_the_same() -> None:
+    class Explodes:
+        def sample(self, n: int, *, seed: int) -> torch.Tensor:
+            drawn = task.later[:n].clone()
+            drawn[0] = 1e4  # beside it the rest is one value
+            return drawn
+
+    task = tiny_windows()
+    scores, losses = scoring.score(Explodes(), task, seed=0)
+    assert scores["facts that agree"] == 0
+    assert scores["Wasserstein, 1 days"] > 1
+    assert set(losses) == {"kernel"}
+
+
 def test_kept_cells_are_not_computed_again(tmp_path: Path) -> None:
     tasks, models = [tiny_rows()], some("RealNVP", "block bootstrap")
     how = {"seeds": [0, 1], "budget": TINY, "folder": tmp_path}
