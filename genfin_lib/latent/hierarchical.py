@@ -32,8 +32,8 @@ class HierarchicalVAE(LatentVariableModel):
     The window is read upwards, averaged to the resolution of each level; latents are drawn
     downwards. On the way down a deterministic state carries *all* levels to the decoder: were it
     only :math:`p(x \mid z_1)`, whatever the top knows would have to be said again by the bottom.
-    Scales separate because they are imposed: a latent that exists once a window cannot tell one
-    step from the next. Chapter: Hierarchical models.
+    Scales separate because they are imposed: a latent that exists once a window has to say what
+    its steps share. Chapter: Hierarchical models.
 
     Args:
         length: Times of a window.

@@ -13,8 +13,8 @@ class ResidualLevel(nn.Module):
         q(z_l \mid z_{>l}, x) = N\bigl(\mu + \delta_\mu,\; (\sigma e^{\delta_\sigma})^2\bigr)
 
     A state :math:`d`, known from the levels above, gives the prior; the state and what was seen of
-    the window give both :math:`\delta`, which start at zero: a level costs nothing before it is
-    of use, and the posterior follows wherever the prior moves. A. Vahdat and J. Kautz (2020), NVAE,
+    the window give both :math:`\delta`: the posterior follows wherever the prior moves, and a level
+    of no use costs nothing once its :math:`\delta` are zero. A. Vahdat and J. Kautz (2020), NVAE,
     https://arxiv.org/abs/2007.03898. Chapter: Hierarchical models.
 
     Args:
@@ -85,7 +85,7 @@ def _location_and_scale(raw: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def block(width: int, kernel: int) -> nn.Sequential:
-    """What is added to a state: it starts at zero."""
+    """What is added to a state: at first the same for every window and place."""
     last = nn.Conv1d(width, width, 1)
     nn.init.zeros_(last.weight)
     return nn.Sequential(
