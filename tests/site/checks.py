@@ -55,6 +55,19 @@ UNFOLD = """() => {
   document.querySelectorAll('details').forEach(fold => { fold.open = true; });
 }"""
 
+# A colour of the highlighter is judged once in each block of code: a listing has thousands of
+# tokens, and all of one class look alike. What is unwrapped stays as text, as wide as before.
+THIN = """() => {
+  for (const block of document.querySelectorAll('.highlight pre')) {
+    const seen = new Set();
+    for (const token of block.querySelectorAll('span[class]')) {
+      const judged = seen.has(token.className) && !token.childElementCount;
+      if (judged) token.replaceWith(token.textContent);
+      else seen.add(token.className);
+    }
+  }
+}"""
+
 # Its preloading fetches stylesheets by addresses that are wrong for imported ones.
 AXE = "async () => (await axe.run({resultTypes: ['violations'], preload: false})).violations"
 
@@ -151,6 +164,7 @@ def inspect(context: BrowserContext, url: str) -> PageReport:
         report.overflow[WIDE["width"]] = page.evaluate(OVERFLOW)
         page.evaluate(AXE_SCRIPT)
         page.evaluate(UNFOLD)
+        page.evaluate(THIN)
         report.axe["light"] = accessibility(page)
         page.emulate_media(color_scheme="dark")
         page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
