@@ -114,6 +114,7 @@ rvrae: $(READY)  ## Dynamic factor models, one ingredient at a time: 2007-2010, 
 	$(BIN)/python -m genfin_lib.applications.dynamic_factors.run --select
 	$(BIN)/python -m genfin_lib.applications.dynamic_factors.run
 	$(BIN)/python -m genfin_lib.applications.dynamic_factors.study
+	$(BIN)/python -m genfin_lib.applications.dynamic_factors.ablation
 
 signals: $(READY)  ## What the flow says each evening, and what rules on it earned (10 minutes)
 	$(BIN)/python -m genfin_lib.applications.signals
