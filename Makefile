@@ -11,7 +11,7 @@ export MKL_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 # A worker for each core. A file stays with one of them, as the cells of a notebook must; of the
-# site's tests, those of one page, which is loaded once.
+# site's tests, a stretch: those of one page stand together, and it is loaded once.
 PARALLEL := --numprocesses auto --dist
 
 # Named after the lock, so that a second run does nothing and a changed lock reinstalls.
@@ -41,7 +41,7 @@ test: $(READY)  ## Lint, types, unit tests, every notebook against its stored ou
 	$(MAKE) book
 
 site-test: $(BUILT)  ## The built site in headless Chromium
-	$(BIN)/pytest tests/site $(PARALLEL) loadgroup
+	$(BIN)/pytest tests/site $(PARALLEL) worksteal
 
 lab: $(READY)  ## Open JupyterLab
 	$(BIN)/jupyter lab

@@ -47,6 +47,16 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 256
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one page stand together: a process that takes a stretch of them loads it once."""
+
+    def page_of(item: pytest.Item) -> str:
+        own = item.path.is_relative_to(Path(__file__).parent) and hasattr(item, "callspec")
+        return str(item.callspec.params.get("path", "")) if own else ""
+
+    items.sort(key=page_of)
+
+
 @contextmanager
 def serve(folder: Path) -> Iterator[str]:
     server = Server(("127.0.0.1", 0), partial(SubpathHandler, directory=str(folder)))

@@ -10,10 +10,7 @@ from tests.site.checks import SITE, PageReport, wire_size
 PAGES = sorted(str(page.relative_to(SITE)) for page in SITE.rglob("*.html"))
 PAGES = [page for page in PAGES if not page.startswith("_static/")]  # templates of the theme
 
-# Tests of one page go to one process, which has seen the page already.
-each_page = pytest.mark.parametrize(
-    "path", [pytest.param(page, marks=pytest.mark.xdist_group(page)) for page in PAGES]
-)
+each_page = pytest.mark.parametrize("path", PAGES)
 Report = Callable[[str], PageReport]
 
 
