@@ -1,7 +1,6 @@
 """Every generative model on the same data and the same scores: ``make comparison``."""
 
 import argparse
-import time
 
 from joblib import cpu_count
 
@@ -20,7 +19,6 @@ def main() -> None:
     parser.add_argument("--times", type=float, default=1.0, help="of the published training")
     parser.add_argument("--jobs", type=int, default=cpu_count())
     asked = parser.parse_args()
-    began = time.perf_counter()
     tasks = [TASKS[name]() for name in asked.tasks]
     models = {name: ENTRIES[name] for name in asked.models}
     table, losses = compare(
@@ -37,7 +35,6 @@ def main() -> None:
             command="make comparison",
             seed=0,
             inputs=sorted({name for task in tasks for name in task.inputs}),
-            facts={"seconds": round(time.perf_counter() - began), "processes": asked.jobs},
         )
 
 

@@ -21,7 +21,7 @@ from genfin_lib.applications.comparison.tasks import (
 from genfin_lib.applications.results import ROOT
 from genfin_lib.risk import newey_west_standard_error
 
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3, 4)
 # Of a run that is not finished, and of all that were.
 PARTS = ROOT / "data" / "cache" / "comparison"
 
