@@ -100,8 +100,10 @@ joint: $(READY)  ## Joint densities of the 20 stocks: chosen on 2007-2010, then 
 studies: $(READY)  ## Learning online, and what synthetic data add
 	$(BIN)/python -m genfin_lib.applications.joint.studies
 
-hierarchy: $(READY)  ## Flat against hierarchical VAEs, on simulated and real windows (10 minutes)
+hierarchy: $(READY)  ## Flat against hierarchical VAEs, on simulated and real windows (20 minutes)
 	$(BIN)/python -m genfin_lib.applications.hierarchy.run
+	$(BIN)/python -m genfin_lib.applications.hierarchy.scales
+	$(BIN)/python -m genfin_lib.applications.hierarchy.seeds
 
 # CSV=path runs it on other bars: a date, then Open, High, Low, Close, Volume.
 timevae: $(READY)  ## Score generated windows of bars, from the published TimeVAE up (6 minutes of one core)
