@@ -47,9 +47,10 @@ def persistence(x: np.ndarray, scale: int) -> tuple[float, float]:
     if x.ndim != 2 or x.shape[1] < 2 * scale:
         raise ValueError(f"windows of shape {x.shape} do not hold two sums of {scale}")
     sums = x[:, : x.shape[1] // scale * scale].reshape(len(x), -1, scale).sum(axis=2)
-    return tuple(
+    momentum, clustering = (
         float(np.corrcoef(s[:, :-1].ravel(), s[:, 1:].ravel())[0, 1]) for s in (sums, np.abs(sums))
     )
+    return momentum, clustering
 
 
 def by_regime(x: np.ndarray, edge: float) -> dict[str, float]:
@@ -192,8 +193,8 @@ def study(
 def main() -> None:
     """Both parts, into one table."""
     torch.set_num_threads(1)
-    made = {"simulator": simulated_windows, "equity": equity_windows}
-    table = pd.concat([study(part, make()) for part, make in made.items()])
+    sets = {"simulator": simulated_windows(), "equity": equity_windows()}
+    table = pd.concat([study(part, windows) for part, windows in sets.items()])
     facts = {"steps": STEPS, "sets": SETS}
     write_results(
         "hierarchy_scales",
