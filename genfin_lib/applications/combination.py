@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit, logsumexp
 
 from genfin_lib.risk.forecasters.contract import Forecaster
-from genfin_lib.risk.predictive import PredictiveDistribution, columns
+from genfin_lib.risk.predictive import PredictiveDistribution, columns, uniform_draws
 from genfin_lib.risk.validation import fraction
 
 
@@ -72,8 +72,7 @@ class AveragedLaw:
         return np.log(len(steep)) - logsumexp(steep, axis=0)
 
     def sample(self, n: int, *, seed: int) -> np.ndarray:
-        uniform = np.random.default_rng(seed).random((n, self.series))
-        return self.quantile(np.maximum(uniform, np.finfo(float).tiny))
+        return self.quantile(uniform_draws(n, self.series, seed=seed))
 
 
 class QuantileAverage:

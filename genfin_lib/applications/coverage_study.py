@@ -23,7 +23,7 @@ from genfin_lib.applications.online_recalibration import (
     tails_online,
 )
 from genfin_lib.applications.protocol import INPUTS, LEVELS, REFIT_EVERY, START, protocol_returns
-from genfin_lib.applications.results import write_results
+from genfin_lib.applications.results import computed_once, write_results
 from genfin_lib.applications.tabulated import (
     GRID,
     Tabulated,
@@ -103,17 +103,17 @@ def tables(name: str, stretch: Callable, every: int, *, n_jobs: int) -> Tables:
     returns, found = protocol_returns(), []
     first, split = (int(returns.index.searchsorted(pd.Timestamp(d))) for d in (SELECTION[0], START))
     for period, a, b in (("before", first, split), ("after", split, len(returns))):
-        path = KEPT / "tables" / f"{name}_{period}.pkl"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            jobs = (
-                delayed(stretch)(returns.iloc[: min(begin + every, b)], begin)
-                for begin in range(a, b, every)
-            )
-            parts = zip(*Parallel(n_jobs=n_jobs)(jobs), strict=True)
-            pd.to_pickle(tuple(map(np.concatenate, parts)), path)
-        found.append(pd.read_pickle(path))
+        job = partial(_laws, stretch, returns.iloc[:b], range(a, b, every), n_jobs=n_jobs)
+        found.append(computed_once(KEPT / "tables" / f"{name}_{period}.pkl", job))
     return Tables(*map(np.concatenate, zip(*found, strict=True)))
+
+
+def _laws(
+    stretch: Callable, returns: pd.DataFrame, begins: range, *, n_jobs: int
+) -> tuple[np.ndarray, ...]:
+    """The tables of each stretch between two refits, one below the other."""
+    jobs = (delayed(stretch)(returns.iloc[: begin + begins.step], begin) for begin in begins)
+    return tuple(map(np.concatenate, zip(*Parallel(n_jobs=n_jobs)(jobs), strict=True)))
 
 
 def untouched(u: np.ndarray) -> Correction:

@@ -10,6 +10,7 @@ from scipy import stats
 
 from genfin_lib.applications.protocol import REFIT_EVERY, START
 from genfin_lib.risk import Forecaster, block_standard_error
+from genfin_lib.risk.walk_forward import stretches
 
 FALLS = (3.0, 5.0, 10.0)  # per cent, log returns
 
@@ -34,19 +35,17 @@ def fall_probabilities(
     Returns:
         Shape ``(days, falls, S)``.
     """
-    first = int(returns.index.searchsorted(pd.Timestamp(START)))
     points = -np.asarray(falls)[:, None]
 
-    def stretch(begin: int) -> list[np.ndarray]:
+    def stretch(begin: int, end: int) -> list[np.ndarray]:
         def history(today: int) -> pd.DataFrame:
             return returns.iloc[0 if window is None else today - window : today]
 
         fitted = copy.deepcopy(model).fit(history(begin))
-        days = range(begin, min(begin + REFIT_EVERY, len(returns)))
-        return [fitted.forecast(history(today)).cdf(points) for today in days]
+        return [fitted.forecast(history(today)).cdf(points) for today in range(begin, end)]
 
-    begins = range(first, len(returns), REFIT_EVERY)
-    found = Parallel(n_jobs=n_jobs)(delayed(stretch)(begin) for begin in begins)
+    parts = stretches(returns, START, window=window or 1, refit_every=REFIT_EVERY)
+    found = Parallel(n_jobs=n_jobs)(delayed(stretch)(*part) for part in parts)
     return np.stack([day for days in found for day in days])
 
 

@@ -17,9 +17,7 @@ from genfin_lib.applications.joint.marginals import Past
 from genfin_lib.applications.return_flow import ReturnFlow
 from genfin_lib.flows import Conditional, Flow
 from genfin_lib.risk.forecasters.contract import same_series, values
-from genfin_lib.risk.innovations import TAIL_NODES, TAIL_WEIGHTS
-from genfin_lib.risk.predictive import columns
-from genfin_lib.risk.validation import fraction
+from genfin_lib.risk.predictive import columns, mean_beyond
 from genfin_lib.training import fit
 
 
@@ -51,8 +49,7 @@ class FlowLaw:
         return self.scale * self._ask(probability, lambda p, c: self.flow.quantile(p, c)[:, 0])
 
     def expected_shortfall(self, *, level: float = 0.99) -> np.ndarray:
-        alpha = 1 - fraction(level, "level")
-        return -TAIL_WEIGHTS @ self.quantile(alpha * TAIL_NODES[:, None])
+        return mean_beyond(self.quantile, level=level)
 
     def log_prob(self, x: ArrayLike) -> np.ndarray:
         standard = columns(x, len(self.scale)) / self.scale

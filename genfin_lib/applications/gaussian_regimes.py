@@ -11,7 +11,8 @@ from scipy import stats
 from sklearn.mixture import GaussianMixture
 
 from genfin_lib.applications.regimes import RegimePath
-from genfin_lib.data.simulate.markov import backward_smoother, forward_filter, stationary_law
+from genfin_lib.data.simulate.markov import expected_stays, stationary_law
+from genfin_lib.risk.walk_forward import stretches
 
 QUARTER = 63  # days from which a regime takes its first guess
 
@@ -153,9 +154,7 @@ class GaussianRegimes:
                 for mean, covariance in zip(self.means, self.covariances, strict=True)
             ]
         )
-        log_likelihood, filtered = forward_filter(densities, transition=self.transition)
-        smoothed, moves = backward_smoother(filtered, transition=self.transition)
-        return RegimePath(log_likelihood, filtered, smoothed, moves)
+        return RegimePath.of(densities, transition=self.transition)
 
     def bic(self, x: np.ndarray) -> float:
         r"""Bayesian information criterion, :math:`-2 \log L + p \log T`; lower is better.
@@ -176,7 +175,7 @@ class GaussianRegimes:
     @property
     def duration(self) -> np.ndarray:
         r"""Expected days of a stay in each regime, :math:`1 / (1 - P_{kk})`, `(K,)`."""
-        return 1 / (1 - self.transition.diagonal())
+        return expected_stays(self.transition)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,24 +218,16 @@ def walk_forward_regimes(
         ValueError: dates out of order, a start before the second row or after the last, or as for
             `GaussianRegimes.fit`.
     """
-    if not (returns.index.is_monotonic_increasing and returns.index.is_unique):
-        raise ValueError("dates of returns are out of order, or one is there twice: sort them")
-    first = int(returns.index.searchsorted(pd.Timestamp(start)))
-    if not 1 < first < len(returns) or refit_every < 1:
-        raise ValueError(
-            f"start {start} with {len(returns)} rows from {returns.index[0]} and refit_every "
-            f"{refit_every}: some history, a day to forecast and blocks of a day or more are needed"
-        )
+    blocks = stretches(returns, start, window=2, refit_every=refit_every)
     x = _matrix(returns.to_numpy())
     filtered, tomorrow, scores = [], [], []
-    for begin in range(first, len(x), refit_every):
-        end = min(begin + refit_every, len(x))
+    for begin, end in blocks:
         model = fit(x[:begin])
         path = model.filter(x[:end])
         filtered.append(path.filtered[begin:])
         tomorrow.append(path.filtered[begin:] @ model.transition)
         scores.append(path.log_likelihood[begin:])
-    days = returns.index[first:]
+    days = returns.index[blocks[0][0] :]
     return RegimeWalk(
         filtered=pd.DataFrame(np.concatenate(filtered), days),
         tomorrow=pd.DataFrame(np.concatenate(tomorrow), days),

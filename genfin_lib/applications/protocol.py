@@ -41,7 +41,7 @@ def series_table(forecasts: pd.DataFrame, *, draws: int = 1000, n_jobs: int = 1)
     """
     keys = ["model", "level", "series"]
     scored = score_forecasts(forecasts)
-    means = _means(scored, keys)
+    means = mean_losses(scored, keys)
     alone = {
         key: model_confidence_set(part.pivot(index="date", columns="model", values="fz0")).p_values
         for key, part in scored.groupby(["level", "series"], sort=False)
@@ -105,7 +105,7 @@ def losses_table(scored: pd.DataFrame, *, reference: str, draws: int = 2000) -> 
             part.pivot_table(loss, "date", "model", dropna=False) for loss in ("fz0", "nll")
         )
         p_values = model_confidence_set(fz0, draws=draws).p_values
-        means = _means(part, ["model"])
+        means = mean_losses(part, ["model"])
         others = [name for name in means.index if name != reference]
         dense = nll.columns[nll.notna().all()]
         rivals = [name for name in others if name in dense and reference in dense]
@@ -125,6 +125,12 @@ def losses_table(scored: pd.DataFrame, *, reference: str, draws: int = 2000) -> 
     return table[["model", "level", *table.columns.drop(["model", "level"])]]
 
 
-def _means(scored: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def mean_losses(scored: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Means of the losses by some columns: ``hit_rate, pinball, fz0, nll``.
+
+    Args:
+        scored: Table of `score_forecasts`.
+        keys: Columns to group by; they become the index.
+    """
     losses = scored.groupby(keys, sort=False)[["hit", "pinball", "fz0", "nll"]].mean()
     return losses.rename(columns={"hit": "hit_rate"})

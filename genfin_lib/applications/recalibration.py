@@ -9,9 +9,12 @@ from scipy import special
 
 from genfin_lib.applications.joint.marginals import Marginals
 from genfin_lib.risk.forecasters.contract import Forecaster
-from genfin_lib.risk.innovations import TAIL_NODES, TAIL_WEIGHTS
-from genfin_lib.risk.predictive import PredictiveDistribution, columns
-from genfin_lib.risk.validation import fraction
+from genfin_lib.risk.predictive import (
+    PredictiveDistribution,
+    columns,
+    mean_beyond,
+    uniform_draws,
+)
 
 # Shapes of a beta law beyond these say that the forecaster is broken, not that it is off a little.
 LEAST, MOST = 0.2, 5.0
@@ -80,8 +83,7 @@ class RecalibratedLaw:
         return self.law.quantile(np.clip(probability, 1e-300, 1 - 1e-16))
 
     def expected_shortfall(self, *, level: float = 0.99) -> np.ndarray:
-        alpha = 1 - fraction(level, "level")
-        return -TAIL_WEIGHTS @ self.quantile(alpha * TAIL_NODES[:, None])
+        return mean_beyond(self.quantile, level=level)
 
     def log_prob(self, x: ArrayLike) -> np.ndarray:
         u = np.clip(self.law.cdf(x), 1e-300, 1 - 1e-16)
@@ -89,8 +91,7 @@ class RecalibratedLaw:
         return self.law.log_prob(x) + slope - special.betaln(self.a, self.b)
 
     def sample(self, n: int, *, seed: int) -> np.ndarray:
-        uniform = np.random.default_rng(seed).random((n, len(self.a)))
-        return self.quantile(np.maximum(uniform, np.finfo(float).tiny))
+        return self.quantile(uniform_draws(n, len(self.a), seed=seed))
 
 
 class Reviewing(Marginals, Forecaster, Protocol):

@@ -1,19 +1,25 @@
 """Regimes done right: a Markov chain over a flow, so that a day is judged with those before it."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genfin_lib.data.simulate.markov import backward_smoother, forward_filter, stationary_law
+from genfin_lib.data.simulate.markov import (
+    backward_smoother,
+    expected_stays,
+    forward_filter,
+    stationary_law,
+)
 from genfin_lib.flows import Flow
 from genfin_lib.training import fit
 
 
 @dataclass(frozen=True, eq=False)
 class RegimePath:
-    """What `HiddenMarkovFlow.filter` finds, over ``n`` days and ``K`` regimes.
+    """What can be known of the regimes of a series, over ``n`` days and ``K`` regimes.
 
     Attributes:
         log_likelihood: Log-density of each row given those before it, nats, ``(n,)``.
@@ -27,6 +33,18 @@ class RegimePath:
     filtered: np.ndarray
     smoothed: np.ndarray
     moves: np.ndarray
+
+    @classmethod
+    def of(cls, log_densities: np.ndarray, *, transition: np.ndarray) -> Self:
+        """Run a chain along a series from its stationary law, and back.
+
+        Args:
+            log_densities: Of each day in each regime, nats, ``(n, K)``.
+            transition: Of the chain, rows sum to one, ``(K, K)``.
+        """
+        log_likelihood, filtered = forward_filter(log_densities, transition=transition)
+        smoothed, moves = backward_smoother(filtered, transition=transition)
+        return cls(log_likelihood, filtered, smoothed, moves)
 
 
 class HiddenMarkovFlow(nn.Module):
@@ -108,11 +126,8 @@ class HiddenMarkovFlow(nn.Module):
         Raises:
             ValueError: As for :meth:`genfin_lib.flows.Flow.log_prob`.
         """
-        chain = self.transition.numpy(force=True)
         densities = self.regime_log_prob(x).double().numpy(force=True)
-        log_likelihood, filtered = forward_filter(densities, transition=chain)
-        smoothed, moves = backward_smoother(filtered, transition=chain)
-        return RegimePath(log_likelihood, filtered, smoothed, moves)
+        return RegimePath.of(densities, transition=self.transition.numpy(force=True))
 
     def fit(
         self,
@@ -185,7 +200,7 @@ class HiddenMarkovFlow(nn.Module):
     @property
     def duration(self) -> np.ndarray:
         r"""Expected days of a stay in each regime, :math:`1 / (1 - P_{kk})`, ``(K,)``."""
-        return 1 / (1 - self.transition.diagonal().numpy(force=True))
+        return expected_stays(self.transition.numpy(force=True))
 
     @property
     def shares(self) -> np.ndarray:

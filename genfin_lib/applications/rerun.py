@@ -38,12 +38,7 @@ def rerun(notebook: Path, parameters: dict[str, Any], *, folder: Path, timeout: 
         ValueError: no parameter cell, or a name that it does not assign.
         CellExecutionError: a cell failed; the copy up to there is written.
     """
-    if not notebook.is_file():
-        raise FileNotFoundError(
-            f"there is no {notebook}: NB=chapters/02_flows/01_name is the form."
-        )
-    book = nbformat.read(notebook, as_version=4)
-    position = _parameter_cell(book)
+    book, position = _opened(notebook)
     known = assigned(book.cells[position].source)
     if unknown := sorted(set(parameters) - set(known)):
         raise ValueError(
@@ -101,12 +96,8 @@ def for_market(notebook: Path, name: str, extra: str = "") -> dict[str, Any]:
         ValueError: the chapter has no `dataset`, or `extra` is no list of assignments of literals.
         FileNotFoundError: not fetched yet, or no such notebook.
     """
-    if not notebook.is_file():
-        raise FileNotFoundError(
-            f"there is no {notebook}: NB=chapters/02_flows/01_name is the form."
-        )
-    book = nbformat.read(notebook, as_version=4)
-    known = assigned(book.cells[_parameter_cell(book)].source)
+    book, position = _opened(notebook)
+    known = assigned(book.cells[position].source)
     if "dataset" not in known:
         raise ValueError(
             f"{notebook.name} has no parameter dataset, only {', '.join(known)}: it is about fixed "
@@ -121,15 +112,19 @@ def for_market(notebook: Path, name: str, extra: str = "") -> dict[str, Any]:
     return chosen
 
 
-def _parameter_cell(book: nbformat.NotebookNode) -> int:
-    for position, cell in enumerate(book.cells):
-        if cell.cell_type == "code":
-            if "parameters" in cell.metadata.get("tags", []):
-                return position
-            break
-    raise ValueError(
-        "the first code cell is not tagged parameters: this is no chapter of the book."
-    )
+def _opened(notebook: Path) -> tuple[nbformat.NotebookNode, int]:
+    """A chapter and the place of its parameter cell."""
+    if not notebook.is_file():
+        raise FileNotFoundError(
+            f"there is no {notebook}: NB=chapters/02_flows/01_name is the form."
+        )
+    book = nbformat.read(notebook, as_version=4)
+    first = next((n for n, cell in enumerate(book.cells) if cell.cell_type == "code"), None)
+    if first is None or "parameters" not in book.cells[first].metadata.get("tags", []):
+        raise ValueError(
+            "the first code cell is not tagged parameters: this is no chapter of the book."
+        )
+    return book, first
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,14 +4,16 @@ import hashlib
 import io
 import json
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from genfin_lib.data import provenance
 from genfin_lib.data.snapshots import folder_of_data
+
+Result = TypeVar("Result")
 
 ROOT = Path(__file__).parents[2]
 FOLDER = folder_of_data() / "results"
@@ -107,6 +109,21 @@ def read_record(name: str, *, folder: Path = FOLDER) -> dict[str, Any]:
             f"no {name}.csv with its record in {folder}: results come with a checkout of the book."
         )
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def computed_once(path: Path, compute: Callable[[], Result]) -> Result:
+    """Part of a long run: read if it is there, else computed and kept, whole or not at all.
+
+    Args:
+        path: A pickle; delete it to compute anew.
+        compute: Gives the part.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part")
+        pd.to_pickle(compute(), unfinished)
+        unfinished.replace(path)
+    return pd.read_pickle(path)
 
 
 def _commit() -> str:

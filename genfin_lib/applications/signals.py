@@ -12,6 +12,7 @@ from genfin_lib.applications.features import MarketContext
 from genfin_lib.applications.flow_forecaster import FlowForecaster
 from genfin_lib.applications.protocol import INPUTS, REFIT_EVERY, START, protocol_returns
 from genfin_lib.applications.results import FOLDER, write_results
+from genfin_lib.risk.walk_forward import stretches
 from genfin_lib.trading import (
     Backtest,
     backtest,
@@ -60,12 +61,11 @@ def evening_forecasts(
         positive losses.
 
     Raises:
-        ValueError: as for `FlowForecaster`.
+        ValueError: as for `FlowForecaster`, or no evening from ``start`` on.
     """
-    first = int(returns.index.searchsorted(pd.Timestamp(start)))
-    begins = range(first, len(returns), refit_every)
     tables = Parallel(n_jobs=n_jobs)(
-        delayed(_stretch)(returns.iloc[: begin + refit_every], begin, seed) for begin in begins
+        delayed(_stretch)(returns.iloc[:end], begin, seed)
+        for begin, end in stretches(returns, start, window=1, refit_every=refit_every)
     )
     table = pd.concat(tables)
     # A forecast belongs to the evening before its day; the percentile had to wait for the return.

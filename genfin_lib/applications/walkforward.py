@@ -29,6 +29,7 @@ from genfin_lib.applications.protocol import (
     REFIT_EVERY,
     START,
     losses_table,
+    mean_losses,
     protocol_returns,
     series_table,
 )
@@ -141,8 +142,7 @@ def selection_table(*, n_jobs: int | None = None) -> pd.DataFrame:
     together = pd.concat(tables, ignore_index=True)
     both = averaged(together, ("flow", "GJR, EVT"), "flow with GJR, EVT")
     scored = score_forecasts(pd.concat([together, both], ignore_index=True))
-    means = scored.groupby(["model", "level"], sort=False)[["hit", "pinball", "fz0", "nll"]].mean()
-    return means.rename(columns={"hit": "hit_rate"}).reset_index()
+    return mean_losses(scored, ["model", "level"]).reset_index()
 
 
 def all_forecasts(*, n_jobs: int | None = None) -> pd.DataFrame:
@@ -172,9 +172,7 @@ def stretch_table(forecasts: pd.DataFrame) -> pd.DataFrame:
     start = dict(zip(days, days[days.index // REFIT_EVERY * REFIT_EVERY], strict=True))
     scored = score_forecasts(forecasts)
     scored["start"] = scored["date"].map(start).dt.strftime("%Y-%m-%d")
-    losses = scored.groupby(["model", "level", "start"], sort=False)
-    means = losses[["hit", "pinball", "fz0", "nll"]].mean()
-    return means.rename(columns={"hit": "hit_rate"}).reset_index()
+    return mean_losses(scored, ["model", "level", "start"]).reset_index()
 
 
 def falls(*, n_jobs: int | None = None) -> pd.DataFrame:

@@ -29,16 +29,20 @@ def _mixed(
     transforms: int,
     layer: Callable[[int], list[Transform]],
     reorder: Callable[[int, int], Tensor | None],
+    *,
+    standardize: Tensor | None,
+    seed: int,
 ) -> list[Transform]:
     """Layers with the features reordered between them, and put back in place at the end."""
-    layers: list[Transform] = []
+    layers = standardizing(features, standardize)
     position = torch.arange(features)
-    for index in range(transforms):
-        order = reorder(index, features) if index else None
-        if order is not None:
-            position = position[order]
-            layers.append(Permutation(order))
-        layers += layer(index)
+    with fixed_seed(seed):
+        for index in range(transforms):
+            order = reorder(index, features) if index else None
+            if order is not None:
+                position = position[order]
+                layers.append(Permutation(order))
+            layers += layer(index)
     if not torch.equal(position, torch.arange(features)):
         layers.append(Permutation(position.argsort()))
     return layers
@@ -128,11 +132,15 @@ def real_nvp(
         layer = AffineCoupling(features, context, hidden=hidden, flip=flip, scale_bound=scale_bound)
         return [layer, BatchNorm(features)] if batch_norm and flip else [layer]
 
-    with fixed_seed(seed):
-        layers = _mixed(features, transforms, pair_member, _shuffle_between_pairs)
-    return Flow(
-        features, context, transforms=[*standardizing(features, standardize), *layers], base=base
+    layers = _mixed(
+        features,
+        transforms,
+        pair_member,
+        _shuffle_between_pairs,
+        standardize=standardize,
+        seed=seed,
     )
+    return Flow(features, context, transforms=layers, base=base)
 
 
 def maf(
@@ -173,11 +181,8 @@ def maf(
     def layer(index: int) -> list[Transform]:
         return [Autoregressive(Affine(scale_bound), features, context, hidden=hidden)]
 
-    with fixed_seed(seed):
-        layers = _mixed(features, transforms, layer, _reverse)
-    return Flow(
-        features, context, transforms=[*standardizing(features, standardize), *layers], base=base
-    )
+    layers = _mixed(features, transforms, layer, _reverse, standardize=standardize, seed=seed)
+    return Flow(features, context, transforms=layers, base=base)
 
 
 def iaf(
@@ -218,11 +223,8 @@ def iaf(
     def layer(index: int) -> list[Transform]:
         return [Inverse(Autoregressive(Affine(scale_bound), features, context, hidden=hidden))]
 
-    with fixed_seed(seed):
-        layers = _mixed(features, transforms, layer, _reverse)
-    return Flow(
-        features, context, transforms=[*standardizing(features, standardize), *layers], base=base
-    )
+    layers = _mixed(features, transforms, layer, _reverse, standardize=standardize, seed=seed)
+    return Flow(features, context, transforms=layers, base=base)
 
 
 def neural_spline_flow(
@@ -276,10 +278,6 @@ def neural_spline_flow(
             return [Autoregressive(spline, features, context, hidden=hidden)]
         return [Coupling(spline, features, context, hidden=hidden, flip=index % 2 == 1)]
 
-    with fixed_seed(seed):
-        layers = _mixed(
-            features, transforms, layer, _reverse if autoregressive else _shuffle_between_pairs
-        )
-    return Flow(
-        features, context, transforms=[*standardizing(features, standardize), *layers], base=base
-    )
+    reorder = _reverse if autoregressive else _shuffle_between_pairs
+    layers = _mixed(features, transforms, layer, reorder, standardize=standardize, seed=seed)
+    return Flow(features, context, transforms=layers, base=base)

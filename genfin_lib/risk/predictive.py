@@ -1,12 +1,12 @@
 """What a forecast of tomorrow's returns is: one law for each series."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from genfin_lib.risk.innovations import Innovation
+from genfin_lib.risk.innovations import TAIL_NODES, TAIL_WEIGHTS, Innovation
 from genfin_lib.risk.validation import fraction
 
 
@@ -90,9 +90,7 @@ class LocationScale:
         )
 
     def sample(self, n: int, *, seed: int) -> np.ndarray:
-        uniform = np.random.default_rng(seed).random((n, len(self.location)))
-        # 0 is a value of random(), and not a probability with a finite quantile.
-        return self.quantile(np.maximum(uniform, np.finfo(float).tiny))
+        return self.quantile(uniform_draws(n, len(self.location), seed=seed))
 
     @staticmethod
     def _apply(functions: Sequence, columns: np.ndarray) -> np.ndarray:
@@ -114,3 +112,24 @@ def columns(values: ArrayLike, series: int) -> np.ndarray:
             f"series along the last axis, (..., {series})."
         )
     return np.broadcast_to(array, (*array.shape[:-1], series))
+
+
+def uniform_draws(n: int, series: int, *, seed: int) -> np.ndarray:
+    """Independent uniform numbers, ``(n, series)``: quantiles at them are draws of the law."""
+    uniform = np.random.default_rng(seed).random((n, series))
+    # 0 is a value of random(), and not a probability with a finite quantile.
+    return np.maximum(uniform, np.finfo(float).tiny)
+
+
+def mean_beyond(quantile: Callable[[np.ndarray], np.ndarray], *, level: float) -> np.ndarray:
+    """Expected shortfall of each series from quantiles alone, by the rule of `Parametric`.
+
+    Args:
+        quantile: From probabilities ``(n, 1)`` to returns ``(n, S)``.
+        level: Coverage.
+
+    Returns:
+        Losses, ``(S,)``.
+    """
+    alpha = 1 - fraction(level, "level")
+    return -TAIL_WEIGHTS @ quantile(alpha * TAIL_NODES[:, None])

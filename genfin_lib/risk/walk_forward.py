@@ -55,19 +55,9 @@ def walk_forward(
             too little history before ``start``, nothing after it, a level outside (0, 1) or twice,
             or none.
     """
-    _check(returns, window, refit_every, levels)
-    first = int(returns.index.searchsorted(pd.Timestamp(start)))
-    if first == len(returns):
-        raise ValueError(f"no return on or after {start}: the last is of {returns.index[-1]:%F}.")
-    if first < (window or 1):
-        raise ValueError(
-            f"{first} returns before {start} and a window of {window} days: start later or give "
-            "a smaller window."
-        )
-    stretches = [
-        (begin, min(begin + refit_every, len(returns)))
-        for begin in range(first, len(returns), refit_every)
-    ]
+    _check(returns, levels)
+    least = 1 if window is None else window
+    parts = stretches(returns, start, window=least, refit_every=refit_every)
     tables = Parallel(n_jobs=n_jobs)(
         delayed(_stretch)(
             forecaster,
@@ -76,11 +66,46 @@ def walk_forward(
             window,
             levels,
         )
-        for begin, end in stretches
+        for begin, end in parts
     )
     table = pd.concat(tables, ignore_index=True)
     table.insert(2, "model", model or type(forecaster).__name__)
     return table
+
+
+def stretches(
+    returns: pd.DataFrame, start: str | pd.Timestamp, *, window: int, refit_every: int
+) -> list[tuple[int, int]]:
+    """First row of each stretch between two refits, and the first row after it.
+
+    Args:
+        returns: Rows by date.
+        start: Day of the first forecast, or the first trading day after it.
+        window: Rows needed before it.
+        refit_every: Rows of a stretch; the last one may be shorter.
+
+    Raises:
+        ValueError: dates out of order or double, too little history before ``start``, nothing
+            after it, or a window or stretch of less than a day.
+    """
+    if refit_every < 1 or window < 1:
+        raise ValueError(
+            f"refit_every {refit_every}, window {window}: at least one day is needed for each."
+        )
+    if not (returns.index.is_monotonic_increasing and returns.index.is_unique):
+        raise ValueError("returns are not in order of time, or a day is there twice: sort them.")
+    first = int(returns.index.searchsorted(pd.Timestamp(start)))
+    if first == len(returns):
+        raise ValueError(f"no return on or after {start}: the last is of {returns.index[-1]:%F}.")
+    if first < window:
+        raise ValueError(
+            f"{first} returns before {start} and a window of {window} days: start later or give "
+            "a smaller window."
+        )
+    return [
+        (begin, min(begin + refit_every, len(returns)))
+        for begin in range(first, len(returns), refit_every)
+    ]
 
 
 def _stretch(
@@ -111,23 +136,15 @@ def _stretch(
     return pd.DataFrame(numbers.reshape(-1, 5), index=index, columns=columns).reset_index()
 
 
-def _check(
-    returns: pd.DataFrame, window: int | None, refit_every: int, levels: Sequence[float]
-) -> None:
+def _check(returns: pd.DataFrame, levels: Sequence[float]) -> None:
     if not (isinstance(returns, pd.DataFrame) and isinstance(returns.index, pd.DatetimeIndex)):
         raise ValueError(
             f"returns are a {type(returns).__name__} with a {type(returns.index).__name__}: a "
             "DataFrame with dates is needed; a series becomes one by to_frame()."
         )
     finite(returns, "returns")
-    if not (returns.index.is_monotonic_increasing and returns.index.is_unique):
-        raise ValueError("returns are not in order of time, or a day is there twice: sort them.")
     if not returns.columns.is_unique:
         raise ValueError(f"a series is there twice in {list(returns.columns)}: drop one.")
-    if refit_every < 1 or (window is not None and window < 1):
-        raise ValueError(
-            f"refit_every {refit_every}, window {window}: at least one day is needed for each."
-        )
     if not levels or len(set(levels)) < len(levels):
         raise ValueError(f"levels {levels}: one or more, each once.")
     for level in levels:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from genfin_lib.applications import read_record, read_results, write_results
+from genfin_lib.applications.results import computed_once
 
 TABLE = pd.DataFrame({"model": ["a", "NA"], "loss": [1.23456789, float("nan")]})
 
@@ -58,3 +59,17 @@ def test_missing_and_empty_results(tmp_path) -> None:
         write_results("y", TABLE, command="", seed=0, inputs=[], facts={"seed": 1}, folder=tmp_path)
     with pytest.raises(ValueError, match="empty"):
         write_results("y", TABLE[:0], command="", seed=0, inputs=[], folder=tmp_path)
+
+
+def test_a_part_is_computed_once_and_kept_whole_or_not_at_all(tmp_path) -> None:
+    path = tmp_path / "parts" / "a.pkl"
+
+    def fail() -> pd.DataFrame:
+        raise RuntimeError("cut off")
+
+    with pytest.raises(RuntimeError):
+        computed_once(path, fail)
+    assert not path.exists()
+    pd.testing.assert_frame_equal(computed_once(path, lambda: TABLE), TABLE)
+    pd.testing.assert_frame_equal(computed_once(path, fail), TABLE)
+    assert [file.name for file in path.parent.iterdir()] == ["a.pkl"]

@@ -1,9 +1,7 @@
 """Flows over the protocol: kept fits, averages of tables, falls, and a slice from scratch."""
 
-import joblib
 import numpy as np
 import pandas as pd
-import pytest
 
 from genfin_lib.applications import (
     FlowForecaster,
@@ -26,6 +24,7 @@ from genfin_lib.applications.walkforward import (
     stretch_table,
 )
 from genfin_lib.risk import Ewma, Garch, walk_forward
+from tests.cluster import dask_cluster
 from tests.contracts.forecasters import market
 
 SMALL = {"hidden": (8,), "batch_size": 128}
@@ -46,18 +45,11 @@ def test_kept_flow_is_fitted_once_for_the_same_rows_and_settings(tmp_path) -> No
 
 
 def test_flow_runs_unchanged_on_a_dask_cluster_of_two_workers() -> None:
-    distributed = pytest.importorskip("distributed")
     returns = market(420)
     run = {"start": returns.index[400], "refit_every": 10}
     alone = walk_forward(FlowForecaster(**SMALL), returns, **run)
     # Processes: torch has one random state for all threads of a process, and a fit needs its own.
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster),
-        joblib.parallel_config(backend="dask"),
-    ):
+    with dask_cluster(workers=2, processes=True):
         spread = walk_forward(FlowForecaster(**SMALL), returns, **run)
     pd.testing.assert_frame_equal(alone, spread)
 

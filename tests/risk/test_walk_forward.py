@@ -2,7 +2,6 @@
 
 from typing import Self
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +17,7 @@ from genfin_lib.risk import (
     walk_forward,
 )
 from genfin_lib.risk.innovations import Parametric
+from tests.cluster import dask_cluster
 from tests.contracts.forecasters import market
 
 
@@ -119,18 +119,10 @@ def test_workers_do_not_change_the_table() -> None:
 
 
 def test_runs_unchanged_on_a_dask_cluster() -> None:
-    distributed = pytest.importorskip("distributed")
     returns = market(440)
     run = {"start": returns.index[400], "window": 300, "refit_every": 11}
     alone = walk_forward(Garch(), returns, **run)
-    # Threads of this process: the scheduler and the serialisation are those of a cluster.
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster),
-        joblib.parallel_config(backend="dask"),
-    ):
+    with dask_cluster(threads=2):
         pd.testing.assert_frame_equal(alone, walk_forward(Garch(), returns, **run))
 
 

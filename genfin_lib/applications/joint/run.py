@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 from arch.univariate import SkewStudent
@@ -23,7 +24,7 @@ from genfin_lib.applications.joint.designs import (
     pooled_models,
     stock_returns,
 )
-from genfin_lib.applications.joint.walk import walk_forward_joint
+from genfin_lib.applications.joint.walk import Model, walk_forward_joint
 from genfin_lib.applications.protocol import (
     LEVELS,
     REFIT_EVERY,
@@ -31,7 +32,7 @@ from genfin_lib.applications.protocol import (
     panel_table,
     series_table,
 )
-from genfin_lib.applications.results import FOLDER, ROOT, write_results
+from genfin_lib.applications.results import FOLDER, ROOT, computed_once, write_results
 from genfin_lib.risk import (
     Forecaster,
     Garch,
@@ -159,30 +160,38 @@ def scored(
         again = flow_models(seed) | pooled_models(seed)
         parts[f"seed {seed}"] = {name: again[name] for name in BEST}
     scores, risks, total = [], [], 0.0
-    PARTS.mkdir(parents=True, exist_ok=True)
     for name, models in parts.items():
-        began = time.perf_counter()
         seed = int(name.split()[1]) if name.startswith("seed") else 0
-        path = PARTS / f"{start} {name}.pkl"
-        if not path.exists():
-            wanted = [model for model in PORTFOLIOS if model in models]
-            found = walk_forward_joint(
-                models,
-                returns,
-                start=start,
-                refit_every=REFIT_EVERY,
-                portfolios=wanted if portfolios and seed == 0 else (),
-                draws=DRAWS,
-                n_jobs=n_jobs,
-            )
-            pd.to_pickle((*found, time.perf_counter() - began), path)
-        table, drawn, seconds = pd.read_pickle(path)
+        wanted = [model for model in PORTFOLIOS if portfolios and seed == 0 and model in models]
+        job = partial(_timed, models, returns, start=start, portfolios=wanted, n_jobs=n_jobs)
+        table, drawn, seconds = computed_once(PARTS / f"{start} {name}.pkl", job)
         scores.append(table.assign(seed=seed))
         risks.append(drawn)
         total += seconds
         print(f"{name}: {seconds:.0f} s", flush=True)
     table = with_mixtures(pd.concat(scores, ignore_index=True))
     return table, pd.concat(risks, ignore_index=True), total
+
+
+def _timed(
+    models: dict[str, Model],
+    returns: pd.DataFrame,
+    *,
+    start: str,
+    portfolios: Sequence[str],
+    n_jobs: int,
+) -> tuple[pd.DataFrame, pd.DataFrame, float]:
+    began = time.perf_counter()
+    scores, risks = walk_forward_joint(
+        models,
+        returns,
+        start=start,
+        refit_every=REFIT_EVERY,
+        portfolios=portfolios,
+        draws=DRAWS,
+        n_jobs=n_jobs,
+    )
+    return scores, risks, time.perf_counter() - began
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from genfin_lib.applications.joint.contract import JointForecaster
 from genfin_lib.applications.joint.portfolio import risk_of_draws
 from genfin_lib.data import portfolio_returns
 from genfin_lib.risk.validation import finite
+from genfin_lib.risk.walk_forward import stretches
 
 
 class Model(NamedTuple):
@@ -68,30 +69,19 @@ def walk_forward_joint(
             history for a window.
     """
     finite(returns, "returns")
-    if not (returns.index.is_monotonic_increasing and returns.index.is_unique):
-        raise ValueError("returns are not in order of time, or a day is there twice: sort them.")
     unknown = set(portfolios) - set(models)
     if unknown:
         raise ValueError(f"portfolios of {sorted(unknown)}, but the models are {list(models)}.")
-    first = int(returns.index.searchsorted(pd.Timestamp(start)))
     longest = max(model.window or 1 for model in models.values())
-    if first < longest or first == len(returns):
-        raise ValueError(
-            f"{first} of {len(returns)} rows lie before {start} and {longest} are needed, with at "
-            "least one to forecast: start later, or give a smaller window."
-        )
+    parts = stretches(returns, start, window=longest, refit_every=refit_every)
     w = np.full(returns.shape[1], 1 / returns.shape[1]) if weights is None else weights
-    stretches = [
-        (begin, min(begin + refit_every, len(returns)))
-        for begin in range(first, len(returns), refit_every)
-    ]
     tables = Parallel(n_jobs=n_jobs)(
         delayed(_stretch)(
             dict(models), returns.iloc[:end], begin, set(portfolios), w, levels, draws, seed
         )
-        for begin, end in stretches
+        for begin, end in parts
     )
-    scores, risks = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
+    scores, risks = (pd.concat(found, ignore_index=True) for found in zip(*tables, strict=True))
     return scores, risks
 
 

@@ -4,35 +4,21 @@ import time
 
 import numpy as np
 import pandas as pd
-from arch.univariate import SkewStudent
 from joblib import cpu_count
 
+from genfin_lib.applications.baselines import BASELINES
 from genfin_lib.applications.market_states.densities import held_out, history_study
 from genfin_lib.applications.market_states.evenings import Evenings, walk_states
 from genfin_lib.applications.market_states.rules import HOLD, state_backtests
 from genfin_lib.applications.results import write_results
 from genfin_lib.data import load, log_returns, market_state_features
-from genfin_lib.risk import (
-    Ewma,
-    FilteredHistoricalSimulation,
-    Forecaster,
-    Garch,
-    HistoricalSimulation,
-    backtest_forecasts,
-    score_forecasts,
-    walk_forward,
-)
+from genfin_lib.risk import backtest_forecasts, score_forecasts, walk_forward
 from genfin_lib.trading import compare_backtests
 
 DATASETS = ("sp500_ohlcv", "nasdaq_ohlcv")
 FIRST = 2005
 COMMAND = "make states"
-BASELINES: dict[str, tuple[Forecaster, int]] = {
-    "historical simulation": (HistoricalSimulation(), 500),
-    "EWMA": (Ewma(), 500),
-    "EWMA, FHS": (FilteredHistoricalSimulation(Ewma()), 1000),
-    "GJR skew-t": (Garch(innovations=SkewStudent, asymmetric=True), 1000),
-}
+CLASSICAL = ("historical simulation", "EWMA", "EWMA, FHS", "GJR skew-t")
 
 
 def var_table(bars: pd.DataFrame, evenings: Evenings, *, n_jobs: int = 1) -> pd.DataFrame:
@@ -42,7 +28,7 @@ def var_table(bars: pd.DataFrame, evenings: Evenings, *, n_jobs: int = 1) -> pd.
     start = str(ours["date"].min().date())
     tables = [
         walk_forward(model, returns, start=start, window=window, model=name, n_jobs=n_jobs)
-        for name, (model, window) in BASELINES.items()
+        for name, (model, window) in ((name, BASELINES[name]) for name in CLASSICAL)
     ]
     everything = pd.concat([ours, *tables], ignore_index=True)
     keys = ["model", "level", "series"]

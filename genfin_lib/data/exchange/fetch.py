@@ -14,6 +14,7 @@ from genfin_lib.data.exchange.store import Store
 
 OHLCV = ["Open", "High", "Low", "Close", "Volume"]
 HOUR = 3_600_000
+_PAGE = 200  # rows of an answer, where ccxt does not say how many there can be
 _SETTLE = 2_000  # a candle counts as closed these milliseconds after its end
 _PATIENCE = 600.0  # seconds to wait for another process that fetches the same
 
@@ -89,7 +90,7 @@ def fetch_ohlcv(
             request,
             columns=OHLCV,
             step=step,
-            page=("fetchOHLCV", 200),
+            method="fetchOHLCV",
             since=since,
             until=until,
             grid=True,
@@ -134,7 +135,7 @@ def fetch_funding_rates(
         request,
         columns=["funding_rate"],
         step=HOUR,
-        page=("fetchFundingRateHistory", 200),
+        method="fetchFundingRateHistory",
         since=since,
         until=until,
         grid=False,
@@ -185,7 +186,7 @@ def fetch_open_interest(
         request,
         columns=["open_interest"],
         step=step,
-        page=("fetchOpenInterestHistory", 200),
+        method="fetchOpenInterestHistory",
         since=since,
         until=until,
         grid=True,
@@ -206,7 +207,7 @@ def _series(
     *,
     columns: list[str],
     step: int,
-    page: tuple[str, int],
+    method: str,
     since: Moment,
     until: Moment | None,
     grid: bool,
@@ -230,7 +231,7 @@ def _series(
                     lambda *window: market.call(lambda: request(*window)),
                     columns=columns,
                     step=step,
-                    limit=market.page(symbol, page[0], least=page[1]),
+                    limit=market.page(symbol, method, least=_PAGE),
                     start=begin,
                     end=stop,
                     grid=grid,

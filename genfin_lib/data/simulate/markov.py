@@ -13,6 +13,11 @@ def stationary_law(transition: np.ndarray) -> np.ndarray:
     return np.clip(law, 0, None) / np.clip(law, 0, None).sum()
 
 
+def expected_stays(transition: np.ndarray) -> np.ndarray:
+    r"""Expected length of a stay in each state, :math:`1 / (1 - P_{ii})`, `(states,)`."""
+    return 1 / (1 - transition.diagonal())
+
+
 def markov_path(n: int, *, transition: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """States 0, 1, ... of a chain that starts in its stationary law, `(n,)`."""
     rows = [np.cumsum(row)[:-1].tolist() for row in transition]

@@ -297,7 +297,7 @@ def test_bad_history_is_refused(name: str) -> None:
 
 def test_walk_refuses_what_it_cannot_do() -> None:
     returns, model = joined(405), {"g": Model(MultivariateT(df=math.inf), 380)}
-    with pytest.raises(ValueError, match="start later, or give a smaller window"):
+    with pytest.raises(ValueError, match="start later or give a smaller window"):
         walk_forward_joint(model, returns, start=returns.index[10])
     with pytest.raises(ValueError, match="not in order of time"):
         walk_forward_joint(model, returns.iloc[::-1], start=returns.index[400])

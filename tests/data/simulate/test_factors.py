@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import logsumexp
 
 from genfin_lib.data import simulate_factors
-from tests.data.simulate.test_regimes import all_paths
+from tests.data.simulate.test_regimes import assert_sums_over_all_paths
 
 CHAIN = np.array([[0.99, 0.01], [0.02, 0.98]])
 
@@ -23,12 +22,7 @@ def test_log_likelihood_is_the_sum_over_all_paths(nu):
         ],
         axis=1,
     )
-    joint = all_paths(densities, CHAIN)
-    evidence = logsumexp(joint, axis=1)
-    np.testing.assert_allclose(np.cumsum(sample.log_likelihood), evidence, rtol=1e-12)
-    np.testing.assert_allclose(sample.filtered, np.exp(joint - evidence[:, None]), atol=1e-12)
-    known = densities[np.arange(7), sample.labels]
-    np.testing.assert_allclose(sample.log_likelihood_given_labels, known, rtol=1e-12)
+    assert_sums_over_all_paths(sample, densities, CHAIN)
 
 
 def test_covariance_within_each_state_is_the_one_stated():

@@ -31,6 +31,15 @@ def all_paths(log_densities, transition, hold=1):
     return np.array(result)
 
 
+def assert_sums_over_all_paths(sample, densities, transition):
+    joint = all_paths(densities, transition)
+    evidence = logsumexp(joint, axis=1)
+    np.testing.assert_allclose(np.cumsum(sample.log_likelihood), evidence, rtol=1e-12)
+    np.testing.assert_allclose(sample.filtered, np.exp(joint - evidence[:, None]), atol=1e-12)
+    known = densities[np.arange(len(densities)), sample.labels]
+    np.testing.assert_allclose(sample.log_likelihood_given_labels, known, rtol=1e-12)
+
+
 @pytest.mark.parametrize("nu", [4.0, np.inf])
 def test_log_likelihood_is_the_sum_over_all_paths(nu):
     means, sigma = np.array([0.001, 0.0, -0.002]), np.array([0.005, 0.01, 0.03])
@@ -41,12 +50,7 @@ def test_log_likelihood_is_the_sum_over_all_paths(nu):
     law = stats.norm if np.isinf(nu) else stats.t(nu)
     densities = law.logpdf((sample.returns[:, None] - means) / (sigma * unit))
     densities -= np.log(sigma * unit)
-    joint = all_paths(densities, THREE)
-    evidence = logsumexp(joint, axis=1)
-    np.testing.assert_allclose(np.cumsum(sample.log_likelihood), evidence, rtol=1e-12)
-    np.testing.assert_allclose(sample.filtered, np.exp(joint - evidence[:, None]), atol=1e-12)
-    known = densities[np.arange(7), sample.labels]
-    np.testing.assert_allclose(sample.log_likelihood_given_labels, known, rtol=1e-12)
+    assert_sums_over_all_paths(sample, densities, THREE)
 
 
 def test_filter_holds_the_state_within_a_block():
