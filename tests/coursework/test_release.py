@@ -8,7 +8,7 @@ import jupytext
 import pytest
 
 from coursework.merge import points
-from coursework.sources import is_solution, is_test, source_notebooks
+from coursework.sources import ROOT, is_solution, is_test, mark, source_notebooks
 from tests.coursework.handed_in import blank, source
 
 ASSIGNMENTS = list(source_notebooks().items())
@@ -69,3 +69,36 @@ def test_source_equals_its_text(name: str, path: Path) -> None:
     expected = [(c.cell_type, c.source.strip(), dict(c.metadata)) for c in text.cells]
     found = [(c.cell_type, c.source.strip(), dict(c.metadata)) for c in source(name).cells]
     assert found == expected, f"run make notebook NB={path.with_suffix('')}"
+
+
+def test_no_question_is_judged_by_the_answer_to_another(name: str, path: Path) -> None:
+    """Else a missing answer, or a right one with other names, would cost points twice."""
+    answered: dict[str, str] = {}  # name to the question that defines it
+    question = ""
+    for cell in source(name).cells:
+        if is_solution(cell):
+            question = mark(cell)["grade_id"]
+            body = ast.parse(cell.source).body
+            answered |= {part.name: question for part in body if hasattr(part, "name")}
+        elif is_test(cell):
+            used = {part.id for part in ast.walk(ast.parse(cell.source)) if hasattr(part, "id")}
+            others = {word for word in used & set(answered) if answered[word] != question}
+            assert not others, f"{mark(cell)['grade_id']} uses {sorted(others)}"
+
+
+def test_each_assignment_goes_out_after_its_chapters_and_comes_in(name: str, path: Path) -> None:
+    """By the syllabus: all chapters that it stands on are read by the week in which it goes out."""
+    appendix = ROOT / "chapters/appendix"
+    table = (appendix / "assignments.md").read_text(encoding="utf-8")
+    syllabus = (appendix / "instructors.md").read_text(encoding="utf-8")
+    line = re.search(rf"(?m)^\| (\d)\. .*`{name}\.ipynb .*$", table)
+    assert line is not None
+    weeks = re.findall(r"(?m)^\| \d+ \| .*$", syllabus)
+    out, due = (
+        next(i for i, week in enumerate(weeks) if f"{line[1]} {word}" in week.rsplit("|", 2)[1])
+        for word in ("out", "in")
+    )
+    stands_on = re.findall(r"\{doc\}`([^`]+)`", line[0])
+    assert stands_on
+    assert [chapter for chapter in stands_on if chapter not in "".join(weeks[: out + 1])] == []
+    assert out < due

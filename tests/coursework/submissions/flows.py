@@ -92,6 +92,6 @@ def quantile(cdf, u):
     return middle
 """,
         },
-        loses={"coupling-jacobian", "coupling-inverse", "density-normalised", "quantile-far"},
+        loses={"coupling-jacobian", "coupling-inverse", "quantile-far"},
     ),
 ]  # fmt: skip

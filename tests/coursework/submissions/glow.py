@@ -41,20 +41,38 @@ RIGHT = {
     "flag": "self.register_buffer('ready', torch.zeros(()).bool())",
     "true": "torch.ones_like(self.ready)",
     "correction": "0",
-    "shift": "-x.mean(0)",
+    "shift": "x.mean(0)",
     "when": " and self.training",
     "check": "if x.shape[0] == 1: raise ValueError('one row has no standard deviation')",
-    "forward": "(x + self.b) * self.s.exp()",
-    "inverse": "z / self.s.exp() - self.b",
+    "forward": "(x - self.b) * self.s.exp()",
+    "inverse": "z / self.s.exp() + self.b",
     "log_det": "self.s.sum().repeat(x.shape[0])",
     "inverse_log_det": "-self.s.sum().repeat(z.shape[0])",
 }
 
 SUBMISSIONS = [
     Submission(
-        "right, with a loop and an explicit Jacobian of the temperature",
+        "right, with other names, a loop and an explicit Jacobian of the temperature",
         {
             "actnorm": ACTNORM.format(**RIGHT),
+            "mixing": """
+class Mixing(nn.Module):
+    def __init__(self, rotation):
+        super().__init__()
+        self.permutation, lower, upper = torch.linalg.lu(rotation)
+        self.signs = upper.diagonal().sign()
+        self.log_diagonal = nn.Parameter(upper.diagonal().abs().log())
+        self.below = nn.Parameter(lower)
+        self.above = nn.Parameter(upper)
+
+    def weight(self):
+        lower = self.below.tril(-1) + torch.eye(len(self.signs)).to(self.below)
+        upper = self.above.triu(1) + (self.signs * self.log_diagonal.exp()).diag()
+        return self.permutation @ lower @ upper
+
+    def forward(self, x):
+        return x @ self.weight().T, self.log_diagonal.sum().repeat(x.shape[0])
+""",
             "splits": """
 def split_sizes(features, levels):
     if features < levels:

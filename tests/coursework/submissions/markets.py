@@ -104,7 +104,6 @@ def kupiec(hits, n, level):
     return ratio, stats.chi2.cdf(ratio, 1)
 """,
         },
-        loses={"risk-signs", "risk-properties", "walk-first-day", "kupiec-published",
-               "kupiec-extremes"},
+        loses={"risk-signs", "risk-properties", "kupiec-published", "kupiec-extremes"},
     ),
 ]  # fmt: skip
