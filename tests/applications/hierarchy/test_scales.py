@@ -59,11 +59,11 @@ def test_study_describes_data_and_models_alike() -> None:
     table = scales.study("simulator", sets, (0,), steps=2, draws=3)
     assert set(table["model"]) == {"test", "fresh", *scales.COMPARED["simulator"]}
     sizes = table.groupby("model").size()
-    assert sizes["flat, 16, t"] == sizes["test"] + 3 == sizes["fresh"] + 3
+    assert sizes["flat, 16, t"] == sizes["test"] + 2 == sizes["fresh"] + 2
     wide = table.set_index(["model", "statistic", "scale"])
     for name in scales.COMPARED["simulator"]:
         assert name in models("simulator", x)
-        assert wide.loc[(name, "elbo", 0), "value"] < wide.loc[(name, "nats", 0), "value"]
+        assert -10 < wide.loc[(name, "elbo", 0), "value"] < 0
         assert wide.loc[(name, "sampling", 0), "value"] > 0
     inside = table.dropna(subset=["low"])
     assert (inside["low"] <= inside["high"]).all()
