@@ -1,7 +1,7 @@
 """Generated windows scale by scale, flat beside hierarchical: part of `make hierarchy`.
 
-The bound and the cost of sampling; momentum and clustering of sums over several horizons; distance to the
-data at each; moments by regime. Bands come from sets of windows as large as the test.
+The bound and the cost of sampling; momentum and clustering of sums over several horizons; distance
+to the data at each; moments by regime. Bands come from sets of windows as large as the test.
 """
 
 import time
