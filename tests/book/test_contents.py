@@ -37,6 +37,22 @@ def test_each_page_is_in_the_table_of_contents() -> None:
     assert listed == pages | {"index"}
 
 
+def test_the_syllabus_reads_first_what_a_chapter_needs() -> None:
+    """Each chapter says so in its box, between *Needs* and *Takes*."""
+    syllabus = (CHAPTERS / "appendix/instructors.md").read_text(encoding="utf-8")
+    weeks = "".join(re.findall(r"(?m)^\| \d+ \| .*$", syllabus))
+    read: list[Path] = []
+    for link in re.findall(r"\{doc\}`/([^`]+)`", weeks):
+        chapter = ROOT / link
+        text = chapter.with_name(f"{chapter.name}.myst.md").read_text(encoding="utf-8")
+        box = text[text.index("**Needs**") : text.index("**Takes**")]
+        for need in re.findall(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`", box):
+            page = ROOT / need[1:] if need.startswith("/") else chapter.parent / need
+            assert page in read, f"{link} needs {need}"
+        read.append(chapter)
+    assert len(read) > 12
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_outputs_name_no_folder_of_the_machine_that_ran_them(path: Path) -> None:
     outputs = str([cell.outputs for cell in code_cells(path)])
