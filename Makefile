@@ -87,11 +87,11 @@ data: $(READY)  ## Fetch candles into data/cache: make data SYMBOL=BTC/USDT TIME
 		$(if $(EXCHANGE),--exchange $(EXCHANGE)) $(if $(URL),--url "$(URL)")
 
 baselines: $(READY)  ## Forecast and judge every classical model over the whole protocol
-	$(BIN)/python -m genfin_lib.applications.baselines
+	$(BIN)/python -m genfin_lib.applications.walkforward.baselines
 
 walkforward: $(READY)  ## Flows against the best classical models: chosen before 2011, then the whole protocol (10 minutes on 16 cores)
-	$(BIN)/python -m genfin_lib.applications.walkforward
-	$(BIN)/python -m genfin_lib.applications.coverage_study
+	$(BIN)/python -m genfin_lib.applications.walkforward.run
+	$(BIN)/python -m genfin_lib.applications.walkforward.coverage_study
 
 joint: $(READY)  ## Joint densities of the 20 stocks: chosen on 2007-2010, then the whole protocol
 	$(BIN)/python -m genfin_lib.applications.joint.run --select
@@ -110,7 +110,7 @@ timevae: $(READY)  ## Score generated windows of bars, from the published TimeVA
 	$(BIN)/python -m genfin_lib.applications.timevae $(if $(CSV),--csv "$(CSV)")
 
 latency: $(READY)  ## Time the live pipeline after the fetch, stage by stage (a minute, machine idle)
-	$(BIN)/python -m genfin_lib.applications.latency
+	$(BIN)/python -m genfin_lib.applications.live.latency
 
 rvrae: $(READY)  ## Dynamic factor models, one ingredient at a time: 2007-2010, then the whole protocol
 	$(BIN)/python -m genfin_lib.applications.dynamic_factors.run --select

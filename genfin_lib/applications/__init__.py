@@ -1,6 +1,5 @@
 """Where models meet markets: long runs, their protocol and their results."""
 
-from genfin_lib.applications.combination import AveragedLaw, QuantileAverage
 from genfin_lib.applications.features import (
     Context,
     ContextMap,
@@ -9,20 +8,23 @@ from genfin_lib.applications.features import (
     OwnContext,
     moving_volatility,
 )
-from genfin_lib.applications.flow_forecaster import FlowForecaster, FlowLaw
-from genfin_lib.applications.gaussian_regimes import (
-    GaussianRegimes,
-    RegimeWalk,
-    walk_forward_regimes,
-)
-from genfin_lib.applications.pipeline import Decision, RiskPipeline
-from genfin_lib.applications.protocol import panel_table, protocol_returns, series_table
-from genfin_lib.applications.recalibration import (
+from genfin_lib.applications.forecasters import (
+    AveragedLaw,
+    FlowForecaster,
+    FlowLaw,
+    QuantileAverage,
     Recalibrated,
     RecalibratedLaw,
     Reviewing,
     beta_shapes,
 )
+from genfin_lib.applications.gaussian_regimes import (
+    GaussianRegimes,
+    RegimeWalk,
+    walk_forward_regimes,
+)
+from genfin_lib.applications.live import Decision, RiskPipeline
+from genfin_lib.applications.protocol import panel_table, protocol_returns, series_table
 from genfin_lib.applications.regimes import HiddenMarkovFlow, RegimePath
 from genfin_lib.applications.results import read_record, read_results, write_results
 

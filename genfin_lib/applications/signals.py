@@ -9,7 +9,7 @@ import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 
 from genfin_lib.applications.features import MarketContext
-from genfin_lib.applications.flow_forecaster import FlowForecaster
+from genfin_lib.applications.forecasters import FlowForecaster
 from genfin_lib.applications.protocol import INPUTS, REFIT_EVERY, START, protocol_returns
 from genfin_lib.applications.results import FOLDER, write_results
 from genfin_lib.risk.walk_forward import stretches

@@ -27,6 +27,15 @@ class Seasonal(NamedTuple):
     std: float = 0.0
 
 
+class _Component(NamedTuple):
+    """A part of the sum with a state of its own, of ``n`` numbers."""
+
+    move: np.ndarray  # from one row to the next, (n, n)
+    noise: np.ndarray  # variances of what each row adds, (n,)
+    seen: np.ndarray  # weight in the data, (n,)
+    prior: np.ndarray  # covariance of the first state, (n, n)
+
+
 class DynamicLinearModel:
     r"""Level, slope, seasonal patterns and short memory, added up and seen through noise.
 
@@ -86,26 +95,15 @@ class DynamicLinearModel:
         stds = [noise_std, level_std, slope_std or 0.0, ar_std, *(s.std for s in seasonal)]
         if not all(0 <= std < math.inf for std in (*stds, prior_std)):
             raise ValueError(f"standard deviations must be finite and not negative: {self}")
-        # Of each component: transition, noise, weight in the data, covariance of the first state.
-        blocks: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = {}
-        slope = [] if slope_std is None else [slope_std]
-        size = 1 + len(slope)
-        move, seen = np.triu(np.ones((size, size))), np.eye(size)[0]
-        blocks["level"] = (move, np.square([level_std, *slope]), seen, prior_std**2 * np.eye(size))
-        for s in self.seasonal:
-            move, noise = _waves(s), np.full(2 * s.harmonics, s.std**2)
-            seen, prior = np.tile([1.0, 0.0], s.harmonics), prior_std**2 * np.eye(len(noise))
-            if blocks.setdefault(f"season {s.period:g}", (move, noise, seen, prior))[0] is not move:
-                raise ValueError(f"two patterns of period {s.period:g}; give each one of its own")
+        parts = {"level": _level(level_std, slope_std, prior_std)}
+        for pattern in self.seasonal:
+            name = f"season {pattern.period:g}"
+            if name in parts:
+                raise ValueError(f"two patterns of period {pattern.period:g}; give each its own")
+            parts[name] = _season(pattern, prior_std)
         if self.ar:
-            seen = np.eye(len(self.ar))[0]
-            move = np.vstack((self.ar, np.eye(len(self.ar))[:-1]))
-            if np.abs(np.linalg.eigvals(move)).max() >= 1:
-                raise ValueError(f"ar {self.ar} is not stationary: it would grow or never return")
-            noise = ar_std**2 * seen
-            prior = solve_discrete_lyapunov(move, np.diag(noise))
-            blocks["short memory"] = (move, noise, seen, prior)
-        moves, noises, weights, priors = zip(*blocks.values(), strict=True)
+            parts["short memory"] = _short_memory(self.ar, ar_std)
+        moves, noises, weights, priors = zip(*parts.values(), strict=True)
         loadings = np.concatenate(weights)
         self.space = StateSpace(
             block_diag(*moves),
@@ -117,8 +115,8 @@ class DynamicLinearModel:
         )
         # What of the state belongs to which component, one row each.
         picks = block_diag(*weights)
-        names = list(blocks)
-        if slope:
+        names = list(parts)
+        if slope_std is not None:
             names.append("slope")
             picks = np.vstack((picks, np.eye(len(loadings))[1]))
         self._picks = pd.DataFrame(picks, index=names)
@@ -237,6 +235,28 @@ class DynamicLinearModel:
         """Paths ``(n, horizon)`` that continue a series, or start from the prior if ``None``."""
         past = None if after is None else _column(after)[:, None]
         return self.space.sample(n, horizon, after=past, seed=seed)[:, :, 0]
+
+
+def _level(level_std: float, slope_std: float | None, prior_std: float) -> _Component:
+    stds = [level_std] if slope_std is None else [level_std, slope_std]
+    size = len(stds)
+    move, seen = np.triu(np.ones((size, size))), np.eye(size)[0]
+    return _Component(move, np.square(stds), seen, prior_std**2 * np.eye(size))
+
+
+def _season(pattern: Seasonal, prior_std: float) -> _Component:
+    move, noise = _waves(pattern), np.full(2 * pattern.harmonics, pattern.std**2)
+    seen = np.tile([1.0, 0.0], pattern.harmonics)
+    return _Component(move, noise, seen, prior_std**2 * np.eye(len(noise)))
+
+
+def _short_memory(ar: tuple[float, ...], std: float) -> _Component:
+    seen = np.eye(len(ar))[0]
+    move = np.vstack((ar, np.eye(len(ar))[:-1]))
+    if np.abs(np.linalg.eigvals(move)).max() >= 1:
+        raise ValueError(f"ar {ar} is not stationary: it would grow or never return")
+    noise = std**2 * seen
+    return _Component(move, noise, seen, solve_discrete_lyapunov(move, np.diag(noise)))
 
 
 def _waves(seasonal: Seasonal) -> np.ndarray:

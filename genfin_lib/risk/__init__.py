@@ -3,7 +3,6 @@
 NumPy, SciPy, pandas, arch and joblib only: a risk figure does not care which model drew the sample.
 """
 
-from genfin_lib.risk.bands import compare_stylized_facts, hill_index, stylized_facts
 from genfin_lib.risk.calibration import UniformityTest, pit_uniformity
 from genfin_lib.risk.comparison import (
     DieboldMarianoTest,
@@ -51,6 +50,7 @@ from genfin_lib.risk.shortfall import (
     acerbi_szekely_critical_value,
     exceedance_residuals,
 )
+from genfin_lib.risk.stylized_facts import compare_stylized_facts, hill_index, stylized_facts
 from genfin_lib.risk.walk_forward import walk_forward
 
 __all__ = [

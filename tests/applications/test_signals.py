@@ -6,7 +6,7 @@ import pytest
 
 from genfin_lib.applications import read_results
 from genfin_lib.applications.features import MarketContext
-from genfin_lib.applications.flow_forecaster import FlowForecaster
+from genfin_lib.applications.forecasters import FlowForecaster
 from genfin_lib.applications.protocol import protocol_returns
 from genfin_lib.applications.signals import (
     FIRST,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from arch.univariate import Normal, SkewStudent
 
-from genfin_lib.applications.flow_forecaster import FlowForecaster
+from genfin_lib.applications.forecasters import FlowForecaster
 from genfin_lib.applications.joint.correlation import (
     DynamicConditionalCorrelation,
     EwmaCorrelation,

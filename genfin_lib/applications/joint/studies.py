@@ -7,7 +7,7 @@ import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 
 from genfin_lib.applications.features import OwnContext
-from genfin_lib.applications.flow_forecaster import FlowForecaster
+from genfin_lib.applications.forecasters import FlowForecaster
 from genfin_lib.applications.joint.contract import JointForecaster
 from genfin_lib.applications.joint.correlation import EwmaCorrelation
 from genfin_lib.applications.joint.designs import (

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from joblib import cpu_count
 
-from genfin_lib.applications.baselines import BASELINES
 from genfin_lib.applications.market_states.densities import held_out, history_study
 from genfin_lib.applications.market_states.evenings import Evenings, walk_states
 from genfin_lib.applications.market_states.rules import HOLD, state_backtests
 from genfin_lib.applications.results import write_results
+from genfin_lib.applications.walkforward.baselines import BASELINES
 from genfin_lib.data import load, log_returns, market_state_features
 from genfin_lib.risk import backtest_forecasts, score_forecasts, walk_forward
 from genfin_lib.trading import compare_backtests

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genfin_lib.applications.pipeline import Decision, RiskPipeline
+from genfin_lib.applications.live.pipeline import Decision, RiskPipeline
 from genfin_lib.data import fetch_ohlcv
 from genfin_lib.data.exchange import Exchange, opened
 
@@ -169,7 +169,11 @@ def replay(pipeline: RiskPipeline, account: PaperAccount, closes: pd.DataFrame) 
 
 
 def journal_table(lines: list[dict[str, Any]]) -> pd.DataFrame:
-    """Lines of a journal as a table: wealth, and for each symbol its close, position and risk."""
+    """Lines of a journal as a table: wealth, and for each symbol its close, position and risk.
+
+    Args:
+        lines: As `PaperAccount.trade` returns them, or as a journal holds them, one a candle.
+    """
     table = pd.DataFrame(lines)
     if table.empty:
         return table

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from genfin_lib import checkpoints
 from genfin_lib.applications.features import MEMORY, ContextMap, MarketContext
+from genfin_lib.applications.forecasters.return_flow import ReturnFlow
 from genfin_lib.applications.joint.marginals import Past
-from genfin_lib.applications.return_flow import ReturnFlow
 from genfin_lib.flows import Conditional, Flow
 from genfin_lib.risk.forecasters.contract import same_series, values
 from genfin_lib.risk.predictive import columns, mean_beyond

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from genfin_lib.applications import protocol_returns, read_results
-from genfin_lib.applications.baselines import BASELINES, REFERENCE, forecast_baselines
 from genfin_lib.applications.protocol import LEVELS, START, series_table
+from genfin_lib.applications.walkforward.baselines import BASELINES, REFERENCE, forecast_baselines
 
 KEYS = ["model", "level", "series"]
 

@@ -7,8 +7,8 @@ import time
 import pandas as pd
 import torch
 
-from genfin_lib.applications.flow_forecaster import FlowForecaster
-from genfin_lib.applications.pipeline import RiskPipeline
+from genfin_lib.applications.forecasters import FlowForecaster
+from genfin_lib.applications.live.pipeline import RiskPipeline
 from genfin_lib.applications.results import write_results
 from genfin_lib.data import simulate_candles
 

@@ -1,7 +1,7 @@
 """The recorded latencies keep the promise, and measuring again measures the same things."""
 
 from genfin_lib.applications import read_record, read_results
-from genfin_lib.applications.latency import BATCHES, THREADS, measure
+from genfin_lib.applications.live.latency import BATCHES, THREADS, measure
 
 
 def test_recorded_decisions_take_less_than_five_milliseconds():

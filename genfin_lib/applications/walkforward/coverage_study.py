@@ -16,22 +16,22 @@ import pandas as pd
 from arch.univariate import SkewStudent
 from joblib import Parallel, cpu_count, delayed
 
-from genfin_lib.applications.online_recalibration import (
+from genfin_lib.applications.protocol import INPUTS, LEVELS, REFIT_EVERY, START, protocol_returns
+from genfin_lib.applications.results import computed_once, write_results
+from genfin_lib.applications.walkforward.online_recalibration import (
     Correction,
     beta_online,
     isotonic_online,
     tails_online,
 )
-from genfin_lib.applications.protocol import INPUTS, LEVELS, REFIT_EVERY, START, protocol_returns
-from genfin_lib.applications.results import computed_once, write_results
-from genfin_lib.applications.tabulated import (
+from genfin_lib.applications.walkforward.run import FREQUENT, KEPT, SELECTION, chosen
+from genfin_lib.applications.walkforward.tabulated import (
     GRID,
     Tabulated,
     linear_pool,
     quantile_average,
     quantiles_at,
 )
-from genfin_lib.applications.walkforward import FREQUENT, KEPT, SELECTION, chosen
 from genfin_lib.risk import Garch, backtest_forecasts, joint_coverage, score_forecasts
 from genfin_lib.risk.innovations import TAIL_NODES, TAIL_WEIGHTS, Empirical, ParetoTails
 

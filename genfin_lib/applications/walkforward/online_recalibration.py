@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from genfin_lib.applications.recalibration import beta_from_means
+from genfin_lib.applications.forecasters.recalibration import beta_from_means
 
 PRIOR = 500.0  # imagined days on which the forecaster was right
 # Where the isotonic correction may bend: finer where risk is.

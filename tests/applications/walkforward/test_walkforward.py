@@ -9,11 +9,10 @@ from genfin_lib.applications import (
     protocol_returns,
     read_results,
 )
-from genfin_lib.applications.falls import falls_table
-from genfin_lib.applications.kept import KeptFlow
 from genfin_lib.applications.protocol import LEVELS, START
-from genfin_lib.applications.timing import timing_table
-from genfin_lib.applications.walkforward import (
+from genfin_lib.applications.walkforward.falls import falls_table
+from genfin_lib.applications.walkforward.kept import KeptFlow
+from genfin_lib.applications.walkforward.run import (
     DESIGNS,
     REFIT_EVERY,
     SEEDS,
@@ -23,6 +22,7 @@ from genfin_lib.applications.walkforward import (
     panel,
     stretch_table,
 )
+from genfin_lib.applications.walkforward.timing import timing_table
 from genfin_lib.risk import Ewma, Garch, walk_forward
 from tests.cluster import dask_cluster
 from tests.contracts.forecasters import market

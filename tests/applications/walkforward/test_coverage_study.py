@@ -6,8 +6,9 @@ import pytest
 from scipy import optimize, stats
 
 from genfin_lib.applications import read_results
-from genfin_lib.applications.baselines import BASELINES
-from genfin_lib.applications.coverage_study import (
+from genfin_lib.applications.protocol import LEVELS, START, protocol_returns
+from genfin_lib.applications.walkforward.baselines import BASELINES
+from genfin_lib.applications.walkforward.coverage_study import (
     WINDOW,
     best,
     conformal,
@@ -15,15 +16,19 @@ from genfin_lib.applications.coverage_study import (
     risk,
     untouched,
 )
-from genfin_lib.applications.online_recalibration import (
+from genfin_lib.applications.walkforward.online_recalibration import (
     PRIOR,
     TAIL,
     beta_online,
     isotonic_online,
     tails_online,
 )
-from genfin_lib.applications.protocol import LEVELS, START, protocol_returns
-from genfin_lib.applications.tabulated import GRID, Tabulated, linear_pool, quantile_average
+from genfin_lib.applications.walkforward.tabulated import (
+    GRID,
+    Tabulated,
+    linear_pool,
+    quantile_average,
+)
 from genfin_lib.risk import walk_forward
 
 CORRECTIONS = [beta_online, isotonic_online, tails_online]

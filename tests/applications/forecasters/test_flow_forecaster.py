@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genfin_lib.applications import FlowForecaster, NoContext
-from genfin_lib.applications.return_flow import ReturnFlow
+from genfin_lib.applications.forecasters import ReturnFlow
 from genfin_lib.flows import Conditional
 from tests.contracts.forecasters import market
 from tests.contracts.registry import perturb

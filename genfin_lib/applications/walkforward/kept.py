@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from genfin_lib.applications.flow_forecaster import FlowForecaster
+from genfin_lib.applications.forecasters import FlowForecaster
 
 
 class KeptFlow(FlowForecaster):

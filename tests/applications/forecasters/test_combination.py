@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from genfin_lib.applications import AveragedLaw, QuantileAverage, Recalibrated, RecalibratedLaw
+from genfin_lib.applications.forecasters import beta_shapes
 from genfin_lib.applications.joint.marginals import Past
-from genfin_lib.applications.recalibration import beta_shapes
 from genfin_lib.risk import Ewma, Garch, PeaksOverThreshold
 from tests.contracts.forecasters import market
 

@@ -17,12 +17,8 @@ from typing import Any
 import pandas as pd
 from joblib import cpu_count
 
-from genfin_lib.applications.baselines import BASELINES, REFERENCE
-from genfin_lib.applications.combination import QuantileAverage
-from genfin_lib.applications.falls import fall_probabilities, falls_table
 from genfin_lib.applications.features import MarketContext, NoContext, OwnContext
-from genfin_lib.applications.flow_forecaster import FlowForecaster
-from genfin_lib.applications.kept import KeptFlow
+from genfin_lib.applications.forecasters import FlowForecaster, QuantileAverage, Recalibrated
 from genfin_lib.applications.protocol import (
     INPUTS,
     LEVELS,
@@ -33,9 +29,11 @@ from genfin_lib.applications.protocol import (
     protocol_returns,
     series_table,
 )
-from genfin_lib.applications.recalibration import Recalibrated
 from genfin_lib.applications.results import FOLDER, ROOT, write_results
-from genfin_lib.applications.timing import timing_table
+from genfin_lib.applications.walkforward.baselines import BASELINES, REFERENCE
+from genfin_lib.applications.walkforward.falls import fall_probabilities, falls_table
+from genfin_lib.applications.walkforward.kept import KeptFlow
+from genfin_lib.applications.walkforward.timing import timing_table
 from genfin_lib.risk import (
     Forecaster,
     diebold_mariano,

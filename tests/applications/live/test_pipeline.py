@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from genfin_lib.applications import RiskPipeline
-from genfin_lib.applications.paper import PaperAccount, follow, journal_table, replay
+from genfin_lib.applications.live import PaperAccount, follow, journal_table, replay
 from genfin_lib.data import fetch_ohlcv, log_returns, simulate_candles
 from genfin_lib.data.exchange import BybitReplay, Exchange
 from genfin_lib.risk import Ewma, Garch, walk_forward
