@@ -24,13 +24,17 @@ SOURCES := _config.yml _toc.yml $(shell find index.md chapters data genfin_lib _
 	-type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'data/cache/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test site-test lab notebook data latency baselines walkforward rvrae signals states cross-section timevae bench joint studies comparison hierarchy assignments grade check-notebook links audit pdf clean
+.PHONY: help book draft test site-test lab notebook data latency baselines walkforward rvrae signals states cross-section timevae bench joint studies comparison hierarchy assignments grade check-notebook links audit pdf clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 book: $(BUILT)  ## Build the site, warnings being errors
 	@echo "The book is in $(CURDIR)/$(SITE)/index.html"
+
+# Pages that quote a changed one may be behind: before a commit, make book.
+draft: $(READY)  ## While writing, after a first build: the pages that changed, in under 20 seconds
+	$(BIN)/jupyter-book build .
 
 test: $(READY)  ## Lint, types, unit tests, every notebook against its stored outputs, the site
 	$(BIN)/ruff check

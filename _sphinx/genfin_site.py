@@ -150,7 +150,10 @@ def drop_unused_icons(app: Sphinx, exception: Exception | None) -> None:
 def lighten_pictures(app: Sphinx, exception: Exception | None) -> None:
     """A figure has a few colours and their shades: 256 of them look the same at half the weight."""
     for path in [] if exception else Path(app.outdir, "_images").glob("*.png"):
-        file, picture = io.BytesIO(), Image.open(path).convert("RGBA")
+        stored = Image.open(path)
+        if stored.mode == "P":
+            continue  # by an earlier build
+        file, picture = io.BytesIO(), stored.convert("RGBA")
         if picture.getextrema()[3][0] < 255:
             continue  # it lets the page shine through
         few = picture.convert("RGB").quantize(
