@@ -56,6 +56,8 @@ def persistence(x: np.ndarray, scale: int) -> tuple[float, float]:
 def by_regime(x: np.ndarray, edge: float) -> dict[str, float]:
     """Share of wild windows, and volatility and excess kurtosis of returns in calm and wild ones.
 
+    NaN where there is no such window.
+
     Args:
         x: Returns, ``(windows, T)``.
         edge: Volatility of a window above which it is called wild.
@@ -63,8 +65,9 @@ def by_regime(x: np.ndarray, edge: float) -> dict[str, float]:
     wild = x.std(axis=1) > edge
     found = {"wild share": float(wild.mean())}
     for name, part in (("calm", x[~wild]), ("wild", x[wild])):
-        found[f"volatility, {name}"] = float(part.std())
-        found[f"kurtosis, {name}"] = float(stats.kurtosis(part.ravel()))
+        # A small set may have no window of a kind.
+        both = (part.std(), stats.kurtosis(part.ravel())) if len(part) else (np.nan, np.nan)
+        found[f"volatility, {name}"], found[f"kurtosis, {name}"] = map(float, both)
     return found
 
 
