@@ -121,6 +121,9 @@ class RVRAE(LatentVariableModel):
 
         A single day with the state that the call before returned is the online form.
 
+        The cell is fed zeros at gaps, and no mask beside them: to the state a gap looks like a
+        series that did not move. Filtered factors, which it is fed too, leave gaps out.
+
         Args:
             panel: Stretches of days.
             state: State before the first day, ``(N, H)``; the learned first one if ``None``.

@@ -9,19 +9,23 @@ from genfin_lib.applications.dynamic_factors.forecaster import (
     plain,
 )
 from genfin_lib.applications.dynamic_factors.inputs import (
+    Carried,
     Inputs,
     align,
+    carried,
     ewma_correlation,
     factor_inputs,
     principal_factors,
 )
 
 __all__ = [
+    "Carried",
     "DynamicFactors",
     "FactorPath",
     "Inputs",
     "NoMemory",
     "align",
+    "carried",
     "ewma_correlation",
     "factor_inputs",
     "informed",

@@ -184,7 +184,7 @@ class DynamicFactors:
         self.stop, first = stop, max(0, stop - self.days)
         known = inputs.features[first:stop]
         self.centre, self.spread = known.mean(axis=(0, 1)), known.std(axis=(0, 1)) + 1e-8
-        self.size = (inputs.y[first:stop] * inputs.scale[first:stop]).std(axis=0)
+        self.size = np.nanstd(inputs.y[first:stop] * inputs.scale[first:stop], axis=0)
         series, own = inputs.y.shape[1], known.shape[-1] if self.features else 0
         torch.manual_seed(self.seed)
         self.model = self.build(series, self.factors, own, min(own, MARKET))
@@ -223,10 +223,11 @@ class DynamicFactors:
     def log_scores(
         self, inputs: Inputs, first: int, stop: int, *, draws: int = 100, seed: int = 0
     ) -> np.ndarray:
-        """Log-density of the returns of rows ``first`` to ``stop``, each given the rows before."""
+        """Log-density of the returns seen in rows ``first`` to ``stop``, given the rows before."""
         panel, early, scale = self._asked(inputs, first, stop)
         scores = self.model.log_scores(panel, draws=draws, seed=seed)[0, early:]
-        return scores.double().numpy() - np.log(scale).sum(axis=1)
+        units = np.where(np.isnan(inputs.y[first:stop]), 0.0, np.log(scale))
+        return scores.double().numpy() - units.sum(axis=1)
 
     def covariances(self, inputs: Inputs, first: int, stop: int) -> np.ndarray:
         """Covariance of the returns of each row given the rows before, ``(n, S, S)``."""

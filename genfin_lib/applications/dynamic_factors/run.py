@@ -45,10 +45,8 @@ CANDIDATES = {
     "smaller batches": DynamicFactors(batch_size=5),
     SCALED: MODELS[SCALED],
 }
-# The dear ones of the ladder, far behind, are judged on the first four years alone.
-STRETCHES = {"linear, from the state": 4, "network, raw": 4}
 # Which seeds: the rest is compared with seed 0.
-SEEDS = {FULL: (0, 1), SCALED: (0, 1)}
+SEEDS = {FULL: (0, 1), SCALED: (0, 1, 2)}
 PARTS = ROOT / "data" / "cache" / "dynamic_factors"
 
 
@@ -77,15 +75,12 @@ def walk(
     """Every model from ``start`` on, refitted on a schedule; stretches done before are read."""
     sizes = {_forecaster(name).factors for name in names}
     known = {size: factor_inputs(returns, factors=size) for size in sizes}
-    # On the years of choice candidates are compared with seed 0 of the full model.
-    seeds = {FULL: SEEDS[FULL]} if start == SELECTION else SEEDS
     tables = []
     for name in names:
         inputs = known[_forecaster(name).factors]
         first = int(inputs.index.searchsorted(pd.Timestamp(start)))
-        for seed in seeds.get(name, (0,)):
-            begins = range(first, len(inputs.index), REFIT_EVERY)[: STRETCHES.get(name)]
-            for begin in begins:
+        for seed in SEEDS.get(name, (0,)):
+            for begin in range(first, len(inputs.index), REFIT_EVERY):
                 end = min(begin + REFIT_EVERY, len(inputs.index))
                 path = None if parts is None else parts / f"{start} {name} {seed} {begin}.pkl"
                 if path is not None and path.is_file():

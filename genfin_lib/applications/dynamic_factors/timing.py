@@ -109,10 +109,10 @@ def turned(path: FactorPath) -> FactorPath:
 
     .. math:: \min_{Q^\top Q = I} \|E_t Q - U S\|, \qquad E_1 = U S V^\top
 
-    then :math:`E Q` and :math:`Q^\top f`: covariances and :math:`E f` are the same. Alignment with
-    the day before hands on the axes of the first day of all, whose correlation was a day old: they
-    are steady and mean nothing. Here the first axis is where all stocks move most, the market.
-    P. H. Schoenemann (1966), https://doi.org/10.1007/BF02289451.
+    then :math:`E Q` and :math:`Q^\top f`: covariances and :math:`E f` are the same. The slow
+    loadings have the axes of an old correlation, and what a fitted model adds, scales of factors
+    and a correction, is not in them. Here the axes are those of the exposures: the first is where
+    all stocks move most, the market. P. H. Schoenemann (1966), https://doi.org/10.1007/BF02289451.
 
     Args:
         path: Daily.

@@ -7,6 +7,7 @@ import pytest
 from genfin_lib.applications.dynamic_factors import (
     DynamicFactors,
     align,
+    carried,
     ewma_correlation,
     factor_inputs,
     informed,
@@ -94,6 +95,60 @@ def test_alignment_undoes_rotations() -> None:
         turned.append(first @ q)
     aligned = align(np.array(turned))
     np.testing.assert_allclose(aligned, np.broadcast_to(aligned[0], aligned.shape), atol=1e-10)
+
+
+def test_axes_do_not_hang_on_how_the_first_days_come(returns) -> None:
+    """Where eigenvalues are equal, eigenvectors are what a machine makes of rounding."""
+    rng = np.random.default_rng(1)
+    inputs = factor_inputs(returns, factors=2)
+    found = principal_factors(ewma_correlation(inputs.y), 2)
+    elsewhere = found.copy()
+    elsewhere[:20] = found[:20] @ np.linalg.qr(rng.standard_normal((20, 2, 2)))[0]
+    elsewhere[20:] *= np.sign(rng.standard_normal((len(found) - 20, 1, 2)))
+    one, two = align(found), align(elsewhere)
+    np.testing.assert_allclose(one, two, atol=1e-10)
+    settled = one[250]
+    np.testing.assert_allclose(settled.T @ settled, np.diag((settled**2).sum(axis=0)), atol=1e-10)
+    assert (settled.sum(axis=0) > 0).all()
+
+
+def test_carried_prices_keep_the_move_and_mark_the_steps_of_one(returns) -> None:
+    closes = np.exp(returns.cumsum() / 100)
+    closes.iloc[:3, 0] = np.nan  # a history that begins later
+    closes.iloc[10:12, 1] = np.nan
+    found, seen = carried(closes)
+    assert found.index[0] == closes.index[4]
+    gone = [(row + 4, column) for row, column in np.argwhere(~seen)]
+    assert gone == [(10, 1), (11, 1), (12, 1)]
+    np.testing.assert_allclose(found.to_numpy()[seen], returns.to_numpy()[4:][seen])
+    assert (found.iloc[6:8, 1] == 0).all()
+    np.testing.assert_allclose(found.iloc[8, 1], returns.iloc[10:13, 1].sum())
+    for broken in (closes.assign(C=np.nan), closes.assign(C=-1.0)):
+        with pytest.raises(ValueError, match="positive price"):
+            carried(broken)
+
+
+def test_gaps_are_left_out_of_training_and_of_scores(returns) -> None:
+    hidden = np.random.default_rng(2).random(returns.shape) < 0.05
+    hidden[0] = False
+    hidden[950] = True
+    returns_with_gaps, seen = carried(np.exp(returns.cumsum() / 100).mask(hidden))
+    inputs = factor_inputs(returns_with_gaps, seen=seen, factors=2)
+    np.testing.assert_array_equal(np.isnan(inputs.y), ~seen[1:])
+    model = DynamicFactors(factors=2, days=500, epochs=2).fit(inputs, 900)
+    scores = model.log_scores(inputs, 900, 1000)
+    lost = ~seen[901:1001].any(axis=1)
+    assert lost.sum() >= 2
+    # No number, no evidence: what is left is the error of the draws.
+    assert np.abs(scores[lost]).max() < 0.1
+    whole = factor_inputs(returns, factors=2)
+    full = DynamicFactors(factors=2, days=500, epochs=2).fit(whole, 900)
+    one, two = model.covariances(inputs, 900, 1000), full.covariances(whole, 901, 1001)
+    assert abs(np.log(np.einsum("tii->ti", one) / np.einsum("tii->ti", two)).mean()) < 0.1
+    with pytest.raises(ValueError, match="shape"):
+        factor_inputs(returns, seen=seen[1:])
+    with pytest.raises(ValueError, match="NaN"):
+        ewma_correlation(inputs.y)
 
 
 def test_ewma_correlation_is_the_recursion() -> None:
