@@ -97,6 +97,18 @@ def still_animations(doctree: nodes.document) -> None:
             output.replace_self(nodes.paragraph("", "", nodes.emphasis("", words)))
 
 
+def share_columns(doctree: nodes.document) -> None:
+    """On paper the cells of a long table do not wrap: give each column its share of the line."""
+    for table in doctree.findall(nodes.table):
+        rows = [[cell.astext() for cell in row] for row in table.findall(nodes.row)]
+        if len(rows) > 30 and "colwidths-given" not in table["classes"]:
+            table["classes"].append("colwidths-given")
+            columns = zip(*rows, strict=True)
+            for spec, column in zip(table.findall(nodes.colspec), columns, strict=True):
+                mean = sum(map(len, column)) / len(column)
+                spec["colwidth"] = round(min(max(mean, 12), 48))
+
+
 def resolve_doctree(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     if app.builder.format == "html":
         fold_dropdowns(doctree)
@@ -104,6 +116,7 @@ def resolve_doctree(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         drop_repeated_ids(doctree)
     else:
         still_animations(doctree)
+        share_columns(doctree)
 
 
 def prepare_page(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from docutils import nodes
+from docutils.core import publish_doctree
 
 from genfin_lib.flows import nice
 from tests.book.test_notebooks import NOTEBOOKS, ROOT, prose, read
@@ -16,6 +17,7 @@ sys.path.insert(0, str(ROOT / "_sphinx"))
 import genfin_front as front
 import genfin_pitfalls as pitfalls
 import genfin_repository as repository
+import genfin_site as site
 import genfin_usage as usage
 import model_map
 
@@ -140,3 +142,17 @@ def test_each_mistake_is_in_the_list_of_pitfalls(path: Path) -> None:
     }
     missing = shown - linked_mistakes(str(path.relative_to(ROOT).with_suffix("")))
     assert not missing, f"chapters/appendix/pitfalls.md names no mistake {sorted(missing)} of it"
+
+
+def test_cells_of_long_tables_wrap_on_paper() -> None:
+    rule = "==  ===========================\n"
+    found = []
+    for rows in (31, 12):
+        text = rule + "a   b\n" + rule + "x   two words and more of them\n" * rows + rule
+        page = publish_doctree(text)
+        site.share_columns(page)
+        found.append(next(page.findall(nodes.table)))
+    long, short = found
+    assert [spec["colwidth"] for spec in long.findall(nodes.colspec)] == [12, 25]
+    assert "colwidths-given" in long["classes"]
+    assert "colwidths-given" not in short["classes"]
