@@ -61,7 +61,8 @@ def fit(
     the share of training done, clips the norm of the gradient and steps. After each epoch the
     validation loss is computed with a fixed seed, so that epochs differ by their weights and not
     by their noise. The learning rate is halved after every ``plateau`` epochs in a row without
-    improvement; training stops after ``patience`` of them.
+    improvement; training stops after ``patience`` of them, which do not count while the weight of a
+    KL rises (a model's ``warm_up``): another loss is trained on then than the one that validates.
 
     With ``checkpoint``, all that decides the future of the run is written after each epoch,
     atomically. If the process dies, the same call on a model built in the same way takes up the
@@ -80,7 +81,7 @@ def fit(
         learning_rate: Initial learning rate.
         weight_decay: Decoupled weight decay.
         clip_norm: Largest Euclidean norm of the gradient.
-        patience: Epochs without improvement before stopping.
+        patience: Epochs without improvement before stopping, counted after the warm-up.
         plateau: Epochs without improvement before the learning rate is halved.
         cosine: Let the learning rate fall along a half cosine to zero at the last step instead,
             :math:`(1 + \cos \pi p)/2`, which suits a number of epochs settled beforehand.
@@ -199,6 +200,7 @@ class _Run:
         self.epoch = 0
         self.stale = 0
         self.best_loss = math.inf
+        self.warm_up = getattr(model, "warm_up", 0.0)
         self.best = copy.deepcopy(model.state_dict())
 
     @property
@@ -243,7 +245,7 @@ class _Run:
         if loss < self.best_loss:
             self.stale = 0
             self._keep(loss)
-        else:
+        elif self.epoch > self.warm_up * self.settings["epochs"]:
             self.stale += 1
 
     def _keep(self, loss: float) -> None:

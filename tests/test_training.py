@@ -131,6 +131,17 @@ class Scripted(nn.Module):
         return torch.tensor(next(self.validation), dtype=torch.float64)
 
 
+@pytest.mark.parametrize(("warm_up", "epochs"), [(0.0, 5), (0.5, 14)])
+def test_patience_begins_after_the_warm_up(warm_up: float, epochs: int) -> None:
+    """Ten epochs of warm-up make it worse; what comes then is no better."""
+    model = Scripted([float(epoch) for epoch in range(20)])
+    model.warm_up = warm_up
+    one = torch.ones(2, 1)
+    history = fit(model, one, one, seed=0, epochs=20, patience=4, plateau=99)
+    assert len(history.validation) == epochs
+    assert history.best_epoch == 0
+
+
 @pytest.mark.parametrize("level", [60.0, -60.0])
 def test_rate_is_halved_after_plateau_epochs_without_improvement(level: float) -> None:
     """Also when each epoch is worse by less than a rounding of a large negative loss."""
