@@ -162,8 +162,8 @@ def align(loadings: np.ndarray, *, settled: int = SETTLED) -> np.ndarray:
         B_t^\top B_{t-1} = U D V^\top
 
     Factors are known up to a rotation; unless it is fixed, their path is that of the eigenvectors'
-    signs. The first axes cannot be those of the first day: all eigenvalues of a correlation one day
-    old but the largest are equal, and their vectors are what a machine makes of rounding. So one
+    signs. The first axes cannot be those of the first day: a correlation one day old is nearly the
+    identity, the spaces of the first days hardly overlap, and rounding turns what follows. So one
     day a year on keeps its principal axes, signs such that columns sum above 0, and days before it
     are turned towards the day after. P. H. Schoenemann (1966), https://doi.org/10.1007/BF02289451.
 
