@@ -17,7 +17,7 @@ from genfin_lib.applications.dynamic_factors.forecaster import (
 from genfin_lib.applications.dynamic_factors.inputs import Inputs, factor_inputs
 from genfin_lib.applications.joint.designs import INPUTS, stock_returns
 from genfin_lib.applications.protocol import REFIT_EVERY, START
-from genfin_lib.applications.results import FOLDER, ROOT, write_results
+from genfin_lib.applications.results import FOLDER, ROOT, computed_once, write_results
 
 SELECTION = "2007-01-03"
 FULL, SCALED = "informed", "common scale"
@@ -82,14 +82,9 @@ def walk(
         for seed in SEEDS.get(name, (0,)):
             for begin in range(first, len(inputs.index), REFIT_EVERY):
                 end = min(begin + REFIT_EVERY, len(inputs.index))
-                path = None if parts is None else parts / f"{start} {name} {seed} {begin}.pkl"
-                if path is not None and path.is_file():
-                    tables.append(pd.read_pickle(path))
-                    continue
-                tables.append(stretch(name, seed, inputs, begin, end))
-                if path is not None:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    tables[-1].to_pickle(path)
+                job = partial(stretch, name, seed, inputs, begin, end)
+                kept = f"{start} {name} {seed} {begin}.pkl"
+                tables.append(job() if parts is None else computed_once(parts / kept, job))
                 nll = -tables[-1]["log_score"].mean() / returns.shape[1]
                 print(f"{start} {name} {seed} {begin}: {nll:.4f}", flush=True)
     return pd.concat(tables, ignore_index=True)

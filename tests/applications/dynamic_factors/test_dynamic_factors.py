@@ -179,6 +179,25 @@ def test_walk_scores_each_day_once(returns, monkeypatch) -> None:
     assert abs(table["informed"].mean() - table["informed, seed 1"].mean()) < 0.1
 
 
+def test_a_walk_cut_short_goes_on_where_it_was(returns, monkeypatch, tmp_path) -> None:
+    small = {"informed": DynamicFactors(factors=2, days=400, epochs=1)}
+    monkeypatch.setattr(run, "MODELS", small)
+    monkeypatch.setattr(run, "REFIT_EVERY", 100)
+    ask = {"names": ["informed"], "returns": returns, "start": "2009-04-01"}
+    whole = walk(**ask, parts=tmp_path)
+    kept = sorted(tmp_path.iterdir())
+    kept[0].unlink()
+    again = walk(**ask, parts=tmp_path)
+    assert sorted(tmp_path.iterdir()) == kept
+    pd.testing.assert_frame_equal(again, whole)
+
+    def computes(*job: object) -> pd.DataFrame:
+        raise AssertionError(f"{job} was kept already")
+
+    monkeypatch.setattr(run, "stretch", computes)
+    pd.testing.assert_frame_equal(walk(**ask, parts=tmp_path), whole)
+
+
 def test_slow_loadings_find_the_space_of_constant_ones() -> None:
     """Constant loadings, simulated: the slow factors find their space."""
     sample = simulate_factors(
